@@ -1,0 +1,69 @@
+# make run   starts the demo;  make test   runs the tests.  Each sets up .venv first.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check
+TORCH := torch==2.13.0
+SOURCES := setup.py pyproject.toml constraints.txt $(wildcard ext/*.pyx)
+
+.PHONY: run test test-servers setup system lint types wheel bench clean
+
+run: $(VENV)/.run
+	$(BIN)/headgate demo $(ARGS)
+
+test: $(VENV)/.dev
+	$(BIN)/pytest -q tests $(ARGS)
+	HEADGATE_NO_EXTENSIONS=1 $(BIN)/pytest -q tests/unit/ext tests/property/ext
+
+test-servers: $(VENV)/.dev
+	@for need in curl; do command -v $$need >/dev/null || { echo "missing: $$need; run: sudo apt-get install -y curl"; exit 1; }; done
+	$(BIN)/pytest -q tests/servers $(ARGS)
+
+setup: $(VENV)/.dev
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev build/typing/headgate
+	$(BIN)/mypy -p headgate.proxy -p headgate.plugins -p headgate.ext -p headgate.inference -p headgate.demo
+	$(BIN)/mypy tests
+
+wheel: $(VENV)/.dev
+	bash .ci/wheel
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m bench $(ARGS)
+
+clean:
+	rm -rf build *.egg-info ext/*.so
+
+build/typing/headgate:
+	mkdir -p build/typing && ln -sfn ../.. $@
+
+system:
+	@missing=""; \
+	command -v $(PYTHON) >/dev/null || missing="$$missing python3"; \
+	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
+	$(PYTHON) -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))' 2>/dev/null || missing="$$missing python3-dev"; \
+	command -v cc >/dev/null || missing="$$missing gcc libc6-dev"; \
+	if [ -n "$$missing" ]; then echo "missing:$$missing; run: sudo apt-get install -y$$missing"; exit 1; fi; \
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "expected Python 3.11 or later, found $$($(PYTHON) -V); set PYTHON=/path/to/python3.11"; exit 1; }
+
+$(BIN)/pip: | system
+	$(PYTHON) -m venv $(VENV)
+
+# torch goes in first and pinned: a later requirement on "torch" would bring the newest build with its CUDA packages.
+$(VENV)/.torch: | $(BIN)/pip
+	$(PIP) install -q $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) "$(TORCH)"
+	touch $@
+
+$(VENV)/.run: $(SOURCES) | $(VENV)/.torch
+	$(PIP) install -q -c constraints.txt setuptools cython
+	$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[inference]'
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[inference,dev]'
+	touch $@

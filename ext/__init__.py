@@ -1,0 +1,1 @@
+"""Compiled parts, each behind a facade with a pure-Python twin."""
