@@ -1,0 +1,1 @@
+"""One exchange: its data, and the pure machine that decides what happens to it."""

@@ -1,0 +1,79 @@
+"""One request with its response, and what the stages learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from ..verdicts import Identity, Target
+from .message import Request, Response
+
+
+class RouteView:
+    """What stages may read of the matched route.
+
+    `options` holds, by plugin name, the checked `RouteOptions` that the route sets.
+    """
+
+    __slots__ = ("body_limit_bytes", "groups", "is_inference", "name", "options")
+
+    def __init__(
+        self,
+        name: str,
+        groups: tuple[tuple[Target, ...], ...],
+        options: Mapping[str, Any],
+        is_inference: bool,
+        body_limit_bytes: int,
+    ) -> None:
+        self.name = name
+        self.groups = groups
+        self.options = options
+        self.is_inference = is_inference
+        self.body_limit_bytes = body_limit_bytes
+
+
+class Exchange:
+    """One request with its response.
+
+    Plugins read everything here, and write only `state` (keyed by their own class), `extra` (log fields) and
+    `request` in `headgate_request`. `deadline` is an instant of the running loop's clock, `now()` reads it.
+    """
+
+    __slots__ = (
+        "call",
+        "deadline",
+        "extra",
+        "groups",
+        "identity",
+        "is_fallback_off",
+        "model",
+        "models",
+        "now",
+        "params",
+        "priority",
+        "request",
+        "request_id",
+        "route",
+        "state",
+        "trace_id",
+        "traceparent",
+    )
+
+    def __init__(self, request: Request, request_id: str, now: Callable[[], float]) -> None:
+        self.request = request
+        self.request_id = request_id
+        self.now = now
+        self.route: RouteView
+        self.params: Mapping[str, str] = {}
+        self.deadline: float = float("inf")
+        self.identity: Identity | None = None
+        self.model: str | None = None
+        self.models: Mapping[str, tuple[tuple[Target, ...], ...]] = {}
+        self.groups: tuple[tuple[Target, ...], ...] = ()
+        self.priority: str = "default"
+        self.is_fallback_off = False
+        self.state: dict[type, Any] = {}
+        self.extra: dict[str, str] = {}
+        self.traceparent: str = ""
+        self.trace_id: str = ""
+        self.call: Callable[[Target], Awaitable[Response]]

@@ -1,0 +1,68 @@
+"""A request and a response, as the stages see them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from .fields import Fields
+
+
+class Body(Protocol):
+    """The request body. No byte is read from the client before somebody asks."""
+
+    @property
+    def length(self) -> int | None:
+        """The declared length in bytes; None for a chunked body."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the request has no body at all."""
+
+    async def read(self, limit_bytes: int) -> bytes:
+        """Return the whole body and keep it for dispatch.
+
+        Raises: GatewayError `body_too_large` past `limit_bytes`, `body_timeout`, `client_gone`, `bad_request`.
+        """
+
+    def replace(self, data: bytes) -> None:
+        """Send `data` upstream in place of the client's body."""
+
+
+@dataclass(slots=True)
+class Request:
+    """What the client asked. `headgate_request` hooks may change `fields`, `target` and the body.
+
+    `target` is the raw request target as it came; `path` the raw path without the query.
+    `scheme`, `host` and `client` are what the trusted-proxy rules say, `peer` is the connection's other end.
+    """
+
+    method: str
+    target: str
+    path: str
+    query: str
+    host: str
+    scheme: str
+    peer: str
+    client: str
+    fields: Fields
+    body: Body
+    version: tuple[int, int] = (1, 1)
+    is_upgrade: bool = False
+
+
+@dataclass(slots=True)
+class Response:
+    """An answer for the client, from wherever it came.
+
+    `body` is either whole, or pieces as they come; an iterator that raises ends the answer visibly cut,
+    never cleanly. `length` is the declared length of a streamed body where it is known. `fields` holds end-to-end
+    fields only, without Content-Length and Transfer-Encoding: the relay frames the answer.
+    """
+
+    status: int
+    fields: Fields = field(default_factory=Fields)
+    body: bytes | AsyncIterator[bytes] = b""
+    length: int | None = None
+    reason: str = ""

@@ -1,0 +1,128 @@
+"""What a plugin may implement: the public contract.
+
+A plugin is a class named by an entry point of the group `headgate.plugins`. It is made once per distinct
+configuration, as `Plugin(config)`, where `config` is an instance of its `Config` (a pydantic model; without one the plugin
+takes no settings and is made as `Plugin()`). A nested `RouteOptions` model declares what a route may set for it; the
+checked instance is found in `exchange.route.options[name]`. Hooks are methods marked with `hookimpl`. On a reload an
+instance whose configuration did not change is kept, with its state; a replaced one is given to its successor in
+`headgate_configure` and then, once the last exchange that uses it has ended, closed by `close()` if it has one.
+
+Stage hooks take one argument, `exchange`, and may be `def` or `async def`. A `def` hook must not block.
+Order between stages is fixed; within a stage it is the list in the configuration. In every stage None means
+"no opinion, ask the next"; the first other answer ends the stage.
+
+pluggy discovers, checks and orders the hooks. It never calls a stage hook: its `firstresult` would take the
+first coroutine for an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pluggy
+
+from .exchange.message import Response
+from .verdicts import Hit, Identity, Miss, Outcome, Reject, Reservation, Route
+
+if TYPE_CHECKING:
+    from .exchange.exchange import Exchange
+    from .observe.metrics import Registry
+
+PROJECT = "headgate"
+ENTRY_POINT_GROUP = "headgate.plugins"
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a plugin is told when it is configured.
+
+    `name` is its name in the configuration; `previous` the instance it replaces on a reload, to take state over from;
+    `models` maps the name of each configured model to the aliases it also answers to.
+    """
+
+    name: str
+    previous: object | None
+    models: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class StageRule:
+    """How the core treats one stage: what may be returned, and what an exception or a time-out means."""
+
+    hook: str
+    returns: tuple[type, ...]
+    is_fail_closed: bool = False
+    error_kind: str = "stage_failed"
+
+
+# The order in which the stages run.
+STAGES: dict[str, StageRule] = {
+    "auth": StageRule("headgate_auth", (Identity, Reject), True, "stage_failed"),
+    "route": StageRule("headgate_route", (Route, Reject)),
+    "ratelimit": StageRule("headgate_ratelimit", (Reject, Reservation), True, "stage_unavailable"),
+    "request": StageRule("headgate_request", (Reject,)),
+    "cache": StageRule("headgate_cache", (Hit, Miss)),
+    "aggregate": StageRule("headgate_aggregate", (Response, Reject)),
+    "response_head": StageRule("headgate_response_head", ()),
+    "event": StageRule("headgate_event", (bytes,)),
+    "log": StageRule("headgate_log", ()),
+}
+
+
+class Hookspecs:
+    """Every hook, with when it runs and what its answer does."""
+
+    @hookspec
+    def headgate_configure(self, setup: Setup) -> None:
+        """Take the last step before the snapshot is used. Set-up hook, `def` only; an exception refuses the configuration."""
+
+    @hookspec
+    def headgate_metrics(self, registry: Registry) -> None:
+        """Register metrics of the plugin. Set-up hook, `def` only; called once per instance."""
+
+    @hookspec
+    def headgate_auth(self, exchange: Exchange) -> Identity | Reject | None:
+        """Say who asks, from the request's head. Runs first, before any byte of the body is read.
+
+        If every auth plugin of the route is silent the exchange ends with 401. Fails closed: an exception is a 500.
+        """
+
+    @hookspec
+    def headgate_route(self, exchange: Exchange) -> Route | Reject | None:
+        """Choose the targets. `exchange.model` holds the body's `model` where the route reads it. Silence keeps the route's own targets."""
+
+    @hookspec
+    def headgate_ratelimit(self, exchange: Exchange) -> Reject | Reservation | None:
+        """Admit or refuse, now that identity and targets are known. Every plugin of this stage is asked until one refuses.
+
+        Each Reservation is settled exactly once, on every way out. Fails closed: an exception is a 503.
+        """
+
+    @hookspec
+    def headgate_request(self, exchange: Exchange) -> Reject | None:
+        """Change the request, once per exchange: every attempt sees the result. Every plugin of this stage runs."""
+
+    @hookspec
+    def headgate_cache(self, exchange: Exchange) -> Hit | Miss | None:
+        """Answer from memory, or ask to see the answer. Fails open."""
+
+    @hookspec
+    def headgate_aggregate(self, exchange: Exchange) -> Response | Reject | None:
+        """Answer in place of dispatch, for example from several targets through `exchange.call(target)`. Fails open."""
+
+    @hookspec
+    def headgate_response_head(self, exchange: Exchange, response: Response) -> None:
+        """Change status or fields of any answer just before it is committed: cached ones and own errors too. Every plugin runs."""
+
+    @hookspec
+    def headgate_event(self, exchange: Exchange, event: bytes) -> bytes | None:
+        """Replace one whole server-sent event before it is written; `b""` drops it. `def` only. Every plugin runs."""
+
+    @hookspec
+    def headgate_log(self, exchange: Exchange, outcome: Outcome) -> None:
+        """See how the exchange ended. Always called, exactly once; an exception is counted and changes nothing."""

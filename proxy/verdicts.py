@@ -1,0 +1,153 @@
+"""What a stage may answer: the return types of the hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from .exchange.message import Response
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who asks. `key_id` names the credential and is safe to log; the tenant owns caches and quotas.
+
+    `models` and `routes` are what the identity may use, by name, where a trailing `*` stands for any ending;
+    None allows all. `max_priority` caps what the client may ask for in `x-headgate-priority`.
+    """
+
+    key_id: str
+    tenant: str
+    scopes: frozenset[str] = frozenset()
+    models: tuple[str, ...] | None = None
+    routes: tuple[str, ...] | None = None
+    max_priority: str = "default"
+
+    def may_use_model(self, model: str) -> bool:
+        """Whether `model` is among the models of this identity."""
+        return _allows(self.models, model)
+
+    def may_use_route(self, route: str) -> bool:
+        """Whether `route` is among the routes of this identity."""
+        return _allows(self.routes, route)
+
+
+def _allows(patterns: tuple[str, ...] | None, name: str) -> bool:
+    if patterns is None:
+        return True
+    return any(name == p or (p.endswith("*") and name.startswith(p[:-1])) for p in patterns)
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """End the exchange with an error of the table in `errors.py`.
+
+    `message` is shown to the client; `detail` goes to the log; `fields` are added to the answer.
+    """
+
+    kind: str
+    message: str = ""
+    detail: str = ""
+    fields: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One place that can answer: a cluster, and the model to ask it for (None: as the client wrote it)."""
+
+    cluster: str
+    model: str | None = None
+    weight: int = 1
+
+    @property
+    def name(self) -> str:
+        """How logs, metrics and `x-headgate-target` call it."""
+        return self.cluster if self.model is None else f"{self.cluster}/{self.model}"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The targets to try: groups in order, picked by weight inside a group."""
+
+    groups: tuple[tuple[Target, ...], ...]
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How an exchange ended, for whoever reserved something for it."""
+
+    status: int
+    error: str | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    is_client_gone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """Something taken for this exchange. `settle` is called exactly once, on every way out; it must not block.
+
+    `fields` are added to the answer (for example RateLimit).
+    """
+
+    settle: Callable[[Settlement], None] | None = None
+    fields: tuple[tuple[str, str], ...] = ()
+
+
+class Store(Protocol):
+    """Where a cache wants to see the answer it missed. Fed by a bounded tap."""
+
+    def begin(self, response: Response) -> bool:
+        """See the head (status and fields); return whether the body is wanted."""
+
+    def write(self, piece: bytes) -> bool:
+        """Take a piece of the body; return False to see no more of it."""
+
+    def commit(self) -> None:
+        """The answer was complete, and the primary target gave it."""
+
+    def discard(self) -> None:
+        """The answer was cut, too large, or given by a fallback."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """Answer from the cache. `status` stands in `x-headgate-cache` and the log."""
+
+    response: Response
+    status: str = "hit"
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """Not in the cache; `store` (if any) wants to see the answer.
+
+    Exactly one of `store.commit` and `store.discard` is called, on every way out.
+    """
+
+    store: Store | None = None
+    status: str = "miss"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the log stage sees: one exchange, ended."""
+
+    status: int
+    error: str | None
+    detail: str
+    target: str | None
+    attempts: int
+    is_fallback: bool
+    cache: str | None
+    received_bytes: int
+    sent_bytes: int
+    duration_s: float
+    first_byte_s: float | None
+    model: str | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    is_client_gone: bool
+    extra: Mapping[str, str] = field(default_factory=dict)
