@@ -32,6 +32,9 @@ class RouteView:
         self.body_limit_bytes = body_limit_bytes
 
 
+UNMATCHED = RouteView("", (), {}, False, 0)  # before a route is found
+
+
 class Exchange:
     """One request with its response.
 
@@ -63,7 +66,7 @@ class Exchange:
         self.request = request
         self.request_id = request_id
         self.now = now
-        self.route: RouteView
+        self.route: RouteView = UNMATCHED
         self.params: Mapping[str, str] = {}
         self.deadline: float = float("inf")
         self.identity: Identity | None = None

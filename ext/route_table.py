@@ -1,0 +1,25 @@
+"""The route table: which route a request takes."""
+
+import os
+from typing import TYPE_CHECKING
+
+from ._path import normalize_path
+from ._route_spec import HeaderKind, HeaderMatch, Match, RouteSpec, RouteTableError
+
+if TYPE_CHECKING or os.environ.get("HEADGATE_NO_EXTENSIONS"):
+    from ._route_table_py import RouteTable
+else:
+    try:
+        from ._route_table_c import RouteTable
+    except ModuleNotFoundError:  # not built; one that is built and broken must be heard of
+        from ._route_table_py import RouteTable
+
+__all__ = [
+    "HeaderKind",
+    "HeaderMatch",
+    "Match",
+    "RouteSpec",
+    "RouteTable",
+    "RouteTableError",
+    "normalize_path",
+]

@@ -1,0 +1,184 @@
+"""The plugin `api_key`: who asks, by an API key."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from ...proxy.config.files import ReadableFile
+from ...proxy.config.header_edits import FieldName
+from ...proxy.config.secrets import SecretRef
+from ...proxy.config.section import Section
+from ...proxy.config.wording import FieldError
+from ...proxy.exchange.exchange import Exchange
+from ...proxy.exchange.fields import Pair
+from ...proxy.hookspecs import Setup, hookimpl
+from ...proxy.verdicts import Identity, Reject, Reservation
+from .key_entry import KeyEntry, Scope, check_distinct
+from .key_format import PREFIX, is_well_formed
+from .key_source import POLL_S, KeySource
+from .keyring import Credential
+from .parallel import ParallelCounts
+
+_MIN_PEPPER_BYTES = 16
+_MAX_KEY_CHARACTERS = 512
+_AUTHORIZATION = b"authorization"
+_CHALLENGE = ("WWW-Authenticate", 'Bearer realm="headgate"')  # RFC 6750 §3: at least one parameter
+
+
+class ApiKeyOptions(Section):
+    """What a route may set."""
+
+    scopes: tuple[Scope, ...] = Field(default=(), description="Scopes that a key needs here, all of them.")
+
+
+class ApiKeyConfig(Section):
+    """Settings."""
+
+    pepper: SecretRef = Field(description="Secret under which keys are digested: `env:NAME` or `file:PATH`.")
+    keys_file: ReadableFile | None = Field(
+        default=None, description="File of keys, YAML or JSON; looked at once a second."
+    )
+    inline: tuple[KeyEntry, ...] = Field(
+        default=(), description="Keys that stand here, of the same shape as in a file."
+    )
+    headers: tuple[FieldName, ...] = Field(
+        default=("authorization", "x-api-key"),
+        min_length=1,
+        description="Request fields that may hold the key; in Authorization it follows the word Bearer.",
+    )
+    unknown: Literal["reject", "next"] = Field(
+        default="reject",
+        description="Whether a request without a key known here is refused or left to the next auth plugin.",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> ApiKeyConfig:
+        if self.keys_file is None and not self.inline:
+            raise FieldError((), "got no keys, wanted `keys_file` or `inline`")
+        if len(self.pepper.reveal().encode()) < _MIN_PEPPER_BYTES:
+            raise FieldError(("pepper",), f"the pepper is too short, wanted at least {_MIN_PEPPER_BYTES} bytes of it")
+        check_distinct(self.inline, "inline")
+        return self
+
+
+class ApiKey:
+    """Look a key up by its digest, hide it from upstreams, bound its parallel requests.
+
+    What the client is told does not depend on why a key is refused; the log's detail does.
+    """
+
+    Config = ApiKeyConfig
+    RouteOptions = ApiKeyOptions
+
+    def __init__(
+        self, config: ApiKeyConfig, now: Callable[[], datetime] = lambda: datetime.now(UTC), poll_s: float = POLL_S
+    ) -> None:
+        self._now = now
+        self._keys = KeySource(config.inline, config.keys_file, now, poll_s)
+        self._is_watched = False
+        self._mac = hmac.new(config.pepper.reveal().encode(), digestmod="sha256")
+        self._carriers = frozenset(name.encode("latin-1") for name in config.headers)
+        self._is_last = config.unknown == "reject"
+        self._missing = f"no key in {', '.join(config.headers)}"
+        self._parallel = ParallelCounts()
+        self._name = "api_key"
+
+    def close(self) -> None:
+        """Stop looking at the keys file."""
+        self._keys.close()
+
+    @hookimpl
+    def headgate_configure(self, setup: Setup) -> None:
+        """Take the name, and a predecessor's count of requests under way."""
+        self._name = setup.name
+        if isinstance(setup.previous, ApiKey):
+            self._parallel = setup.previous._parallel
+
+    @hookimpl
+    def headgate_auth(self, exchange: Exchange) -> Identity | Reject | None:
+        """Say whose key the request carries, and take the key out of it."""
+        if not self._is_watched:
+            self._is_watched = True
+            self._keys.watch()
+        fields = exchange.request.fields
+        carriers, keys = self._presented(fields.raw)
+        if len(keys) > 1:
+            return _refused("two different keys in one request")
+        credential = self._judge(keys.pop()) if keys else self._unknown(self._missing)
+        if not isinstance(credential, Credential):
+            return credential
+        # Whoever the request goes to next, the key is not for them.
+        fields.raw = [pair for pair in fields.raw if pair not in carriers]
+        return self._admitted(exchange, credential)
+
+    @hookimpl
+    def headgate_ratelimit(self, exchange: Exchange) -> Reject | Reservation | None:
+        """Hold the key to its number of parallel requests."""
+        owner, credential = exchange.state.get(ApiKey, (None, None))
+        if owner is not self or credential.max_parallel is None:
+            return None
+        key_id = credential.identity.key_id
+        slot = self._parallel.take(key_id, credential.max_parallel)
+        if slot is None:
+            return Reject("too_many_parallel", detail=f"key {key_id}: {credential.max_parallel} run already")
+        return Reservation(settle=slot.release)
+
+    def _presented(self, raw: list[Pair]) -> tuple[list[Pair], set[str]]:
+        """Return the fields that carry keys, and the keys in them: more than one is nobody's."""
+        carriers: list[Pair] = []
+        keys: set[str] = set()
+        for pair in raw:
+            name = pair[0].lower()
+            if name not in self._carriers:
+                continue
+            value = pair[1].decode("latin-1")
+            if name == _AUTHORIZATION:
+                scheme, _, value = value.partition(" ")
+                if scheme.lower() != "bearer":
+                    continue  # another scheme is not for us
+            carriers.append(pair)
+            keys.add(value.strip(" \t"))
+        return carriers, keys
+
+    def _judge(self, key: str) -> Credential | Reject | None:
+        if key.startswith(PREFIX) and not is_well_formed(key):
+            return _refused("the key is mistyped: its form or checksum is wrong")
+        credential = self._look_up(key)
+        if credential is None:
+            return self._unknown("no key has this digest")
+        if credential.has_window or credential.is_disabled:
+            objection = credential.objection(self._now())
+            if objection is not None:
+                return _refused(objection)
+        return credential
+
+    def _unknown(self, detail: str) -> Reject | None:
+        return _refused(detail) if self._is_last else None
+
+    def _look_up(self, key: str) -> Credential | None:
+        if len(key) > _MAX_KEY_CHARACTERS:
+            return None
+        mac = self._mac.copy()
+        mac.update(key.encode("latin-1"))
+        # Under a secret pepper a digest tells nothing of how near a guess came, however long the look-up takes.
+        return self._keys.keyring.get(mac.digest())
+
+    def _admitted(self, exchange: Exchange, credential: Credential) -> Identity | Reject:
+        identity = credential.identity
+        options: ApiKeyOptions | None = exchange.route.options.get(self._name)
+        if options is not None and not identity.scopes.issuperset(options.scopes):
+            wanted = " ".join(options.scopes)
+            challenge = f'{_CHALLENGE[1]}, error="insufficient_scope", scope="{wanted}"'  # RFC 6750 §3.1
+            detail = f"key {identity.key_id} lacks a scope of: {wanted}"
+            return Reject("forbidden", detail=detail, fields=((_CHALLENGE[0], challenge),))
+        exchange.state[ApiKey] = (self, credential)
+        return identity
+
+
+def _refused(detail: str) -> Reject:
+    return Reject("unauthenticated", detail=detail, fields=(_CHALLENGE,))

@@ -1,0 +1,77 @@
+"""What a request says to caches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ...proxy.exchange.fields import Fields
+from .directives import NONE, Directives, parse_directives
+
+_READ = frozenset(
+    (
+        b"cache-control",
+        b"pragma",
+        b"range",
+        b"if-match",
+        b"if-unmodified-since",
+        b"if-none-match",
+        b"if-modified-since",
+    )
+)
+_NO_CACHE = Directives({"no-cache": (None,)})
+# Credentials that a cache must take for Authorization: the field itself, and what AI services use in its place.
+_CREDENTIALS = frozenset((b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"))
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The part of a request's head that concerns a cache.
+
+    `is_for_origin`: it asks for a part, or sets a condition that only the origin can decide (RFC 9111 §4.3.2).
+    """
+
+    directives: Directives = NONE
+    if_none_match: tuple[str, ...] = field(default=())
+    if_modified_since: str | None = None
+    is_for_origin: bool = False
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether 304 may be the answer."""
+        return bool(self.if_none_match) or self.if_modified_since is not None
+
+
+_PLAIN = Asked()
+
+
+def read_asked(fields: Fields) -> Asked:
+    """Read a request's head. Cost: one walk over the fields."""
+    found: dict[bytes, list[str]] = {}
+    for name, value in fields.raw:
+        lower = name.lower()
+        if lower in _READ:
+            found.setdefault(lower, []).append(value.decode("latin-1"))
+    return _from(found) if found else _PLAIN
+
+
+def has_credential(fields: Fields) -> bool:
+    """Whether the request shows a credential to the target itself."""
+    return any(name.lower() in _CREDENTIALS for name, _ in fields.raw)
+
+
+def _from(found: dict[bytes, list[str]]) -> Asked:
+    dates = found.get(b"if-modified-since")
+    return Asked(
+        _directives(found),
+        tuple(found.get(b"if-none-match", ())),
+        dates[0] if dates and len(dates) == 1 else None,
+        b"range" in found or b"if-match" in found or b"if-unmodified-since" in found,
+    )
+
+
+def _directives(found: dict[bytes, list[str]]) -> Directives:
+    if b"cache-control" in found:
+        return parse_directives(found[b"cache-control"])
+    # RFC 9111 §5.4: only where there is no Cache-Control.
+    pragma = parse_directives(found.get(b"pragma", ()))
+    return _NO_CACHE if "no-cache" in pragma else NONE

@@ -1,0 +1,52 @@
+"""One stored answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .key import Key
+from .vary import Vary
+
+Pair = tuple[bytes, bytes]
+
+# What the interpreter needs beside the bytes themselves; measured, and held by a test.
+ENTRY_BYTES = 1400
+FIELD_BYTES = 136
+VARY_BYTES = 260
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entry:
+    """An answer with status, end-to-end fields and body, and how fresh it is.
+
+    `stored_at` is an instant of the loop's clock, at which the answer was `initial_age_s` old.
+    """
+
+    key: Key
+    vary: Vary
+    status: int
+    fields: tuple[Pair, ...]
+    body: bytes
+    stored_at: float
+    initial_age_s: float
+    lifetime_s: float
+
+    @property
+    def size_bytes(self) -> int:
+        """What it costs of the budget. Cost: linear in the number of fields."""
+        return head_bytes(self.key, self.vary, self.fields) + len(self.body)
+
+    def age_s(self, now: float) -> float:
+        """Return its age. Source: RFC 9111 §4.2.3."""
+        return self.initial_age_s + max(0.0, now - self.stored_at)
+
+    def value(self, name: bytes) -> str | None:
+        """The first field `name` (lower-case)."""
+        return next((value.decode("latin-1") for key, value in self.fields if key.lower() == name), None)
+
+
+def head_bytes(key: Key, vary: Vary, fields: tuple[Pair, ...]) -> int:
+    """Return what an entry costs of the budget before its body."""
+    size = ENTRY_BYTES + key.size_bytes
+    size += sum(VARY_BYTES + len(name) + 2 * len(value or "") for name, value in vary)
+    return size + sum(FIELD_BYTES + len(name) + len(value) for name, value in fields)

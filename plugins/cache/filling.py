@@ -1,0 +1,240 @@
+"""An answer on its way into the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.utils import formatdate
+from enum import Enum
+
+from ...proxy.exchange.message import Response
+from . import rules
+from .entry import Entry, Pair, head_bytes
+from .flight import Flight, Flights, Landing
+from .key import Key, Uri
+from .memory import Memory
+from .vary import Selector, vary_names
+
+# RFC 9111 §3.1; and what this gateway says of one exchange.
+_NOT_STORED = frozenset((b"proxy-authenticate", b"proxy-authentication-info", b"proxy-authorization", b"date"))
+_OWN_PREFIX = b"x-headgate-"
+# Reasons that hold for the next request too: nobody need wait for its answer.
+_LASTING = frozenset(
+    ("malformed", "no-store", "private", "no-cache", "set-cookie", "partial", "authorization", "vary", "stale", "too-large")
+)
+_MAX_LASTING_STATUS = 499
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What an answer is to be stored for. `asked_at` is an instant of the clock `now`."""
+
+    key: Key
+    selector: Selector
+    asked_at: float
+    now: Callable[[], float]
+    is_permission_needed: bool
+    default_ttl_s: float | None
+    is_conditional: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """The store with what belongs to it: fetches under way, answers being collected, the rules of the configuration."""
+
+    memory: Memory
+    flights: Flights
+    open: OpenFillings
+    max_entry_bytes: int
+    is_heuristic: bool
+    wall: Callable[[], float]
+
+
+class _State(Enum):
+    NEW = 1
+    TAKING = 2
+    ENDED = 3
+
+
+class Filling:
+    """Collects one answer; stores it once it is known to be whole. `flight` is the one that it leads, if any.
+
+    `reason` says why the answer is not stored. Exactly one of `commit` and `discard` is called; nothing is kept
+    after either, nor after `begin` or `write` returned False.
+    """
+
+    __slots__ = ("_body", "_draft", "_flight", "_length", "_room", "_shelf", "_state", "reason", "wanted")
+
+    def __init__(self, shelf: Shelf, wanted: Wanted, flight: Flight | None) -> None:
+        self._shelf = shelf
+        self.wanted = wanted
+        self._flight = flight
+        self._state = _State.NEW
+        self._draft: Entry | None = None
+        self._body: bytes | bytearray = b""
+        self._length: int | None = None
+        self._room = 0
+        self.reason: str | None = None
+        wanted.selector.keep()
+        shelf.open.add(self)
+
+    @property
+    def is_taking(self) -> bool:
+        """Whether the answer is stored if it turns out whole."""
+        return self._state is _State.TAKING
+
+    def begin(self, response: Response) -> bool:
+        """Judge the head. The first head counts: a second call only tells what came of it."""
+        if self._state is _State.NEW:
+            self._length = len(response.body) if isinstance(response.body, bytes) else response.length
+            reason = self._judge(rules.Answer(response.status, response.fields), response)
+            if reason is None:
+                self._state = _State.TAKING
+            else:
+                self._refuse(reason, is_lasting=self._is_lasting(reason, response.status))
+        return self._state is _State.TAKING
+
+    def write(self, piece: bytes) -> bool:
+        """Take a piece of the body, as long as the whole stays within bounds."""
+        if self._state is not _State.TAKING:
+            return False
+        if len(piece) > self._room:
+            self._refuse("too-large", is_lasting=True)
+        elif not self._shelf.memory.reserve(len(piece)):
+            self._refuse("no-room", is_lasting=False)
+        else:
+            self._room -= len(piece)
+            # Pieces can be tiny and many: a list of them would cost far more than their bytes.
+            self._body = self._body + piece if isinstance(self._body, bytearray) or not self._body else bytearray(
+                self._body + piece
+            )
+        return self._state is _State.TAKING
+
+    def commit(self) -> None:
+        """Store the answer, unless it is cut or has grown stale on its way."""
+        draft = self._draft
+        if self._state is not _State.TAKING or draft is None:
+            self.discard()
+            return
+        is_whole = self._length is None or len(self._body) == self._length
+        entry = self._entry(draft)
+        self._release()
+        if not is_whole:
+            self._end("cut", Landing.LEADERLESS)
+        elif not rules.is_fresh(entry.age_s(self.wanted.now()), entry.lifetime_s):
+            self._refuse("stale", is_lasting=True)
+        elif not self._shelf.memory.put(entry, self.wanted.selector):
+            self._refuse("no-room", is_lasting=False)
+        else:
+            self._end(None, Landing.STORED)
+
+    def discard(self) -> None:
+        """Forget what was collected; whoever waits for it looks for another leader."""
+        if self._state is not _State.ENDED:
+            self._end("cut", Landing.LEADERLESS)
+
+    def spoil(self) -> None:
+        """The URI has changed meanwhile: this answer may be the old one."""
+        if self._state is not _State.ENDED:
+            self._end("invalidated", Landing.LEADERLESS)
+
+    def _judge(self, answer: rules.Answer, response: Response) -> str | None:
+        wanted, shelf = self.wanted, self._shelf
+        reason = rules.refusal(answer, is_permission_needed=wanted.is_permission_needed)
+        if reason is not None:
+            return reason
+        names = vary_names(answer.values(b"vary"))
+        if names is None:
+            return "vary"
+        now, wall_s = wanted.now(), shelf.wall()
+        lifetime = rules.lifetime_s(
+            answer, wall_s, default_ttl_s=wanted.default_ttl_s, is_heuristic=shelf.is_heuristic
+        )
+        age = rules.initial_age_s(answer, wall_s, now - wanted.asked_at)
+        if not rules.is_fresh(age, lifetime):
+            return "stale"
+        fields = _stored_fields(response.fields.raw, rules.date_s(answer, wall_s))
+        vary = wanted.selector.of(names)
+        self._room = shelf.max_entry_bytes - head_bytes(wanted.key, vary, fields)
+        if self._room < (self._length or 0):
+            return "too-large"
+        self._draft = Entry(wanted.key, vary, response.status, fields, b"", now, age, lifetime)
+        return None
+
+    def _is_lasting(self, reason: str, status: int) -> bool:
+        if reason == "status":  # a failure may be over the next time, and 304 answers this request's own condition
+            return status <= _MAX_LASTING_STATUS and not self.wanted.is_conditional
+        return reason in _LASTING
+
+    def _entry(self, draft: Entry) -> Entry:
+        return Entry(
+            draft.key,
+            draft.vary,
+            draft.status,
+            draft.fields,
+            bytes(self._body),
+            draft.stored_at,
+            draft.initial_age_s,
+            draft.lifetime_s,
+        )
+
+    def _refuse(self, reason: str, *, is_lasting: bool) -> None:
+        if is_lasting and self._flight is not None:
+            self._shelf.flights.mark(self._flight.key, self.wanted.now())
+        self._end(reason, Landing.ALONE if is_lasting or reason == "no-room" else Landing.LEADERLESS)
+
+    def _end(self, reason: str | None, landing: Landing) -> None:
+        self._state = _State.ENDED
+        self.reason = reason
+        self._release()
+        self._draft = None
+        self._shelf.open.remove(self)
+        flight, self._flight = self._flight, None
+        if flight is not None:
+            self._shelf.flights.end(flight, landing)
+
+    def _release(self) -> None:
+        self._shelf.memory.release(len(self._body))
+        self._body = b""
+
+
+class OpenFillings:
+    """The answers being collected, by URI. As many as exchanges that missed and are not over."""
+
+    __slots__ = ("_by_uri",)
+
+    def __init__(self) -> None:
+        self._by_uri: dict[Uri, set[Filling]] = {}
+
+    def __len__(self) -> int:
+        return sum(len(fillings) for fillings in self._by_uri.values())
+
+    def __bool__(self) -> bool:
+        return bool(self._by_uri)
+
+    def add(self, filling: Filling) -> None:
+        """Note that `filling` may be stored later."""
+        self._by_uri.setdefault(filling.wanted.key.uri, set()).add(filling)
+
+    def remove(self, filling: Filling) -> None:
+        """Note that it will not be."""
+        uri = filling.wanted.key.uri
+        fillings = self._by_uri.get(uri, set())
+        fillings.discard(filling)
+        if not fillings:
+            self._by_uri.pop(uri, None)
+
+    def spoil(self, uri: Uri) -> None:
+        """Keep what is being collected for `uri` from being stored."""
+        for filling in list(self._by_uri.get(uri, ())):
+            filling.spoil()
+
+
+def _stored_fields(raw: list[Pair], date_s: int) -> tuple[Pair, ...]:
+    """Return the fields to store, with a Date in any case (RFC 9110 §6.6.1)."""
+    kept = [
+        (name, value)
+        for name, value in raw
+        if (lower := name.lower()) not in _NOT_STORED and not lower.startswith(_OWN_PREFIX)
+    ]
+    return (*kept, (b"Date", formatdate(date_s, usegmt=True).encode()))

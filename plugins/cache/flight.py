@@ -1,0 +1,104 @@
+"""Single flight: one fetches, the others wait for what it brings."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Hashable
+from enum import Enum
+
+MAX_FLIGHTS = 10_000
+MAX_MARKS = 10_000
+MARK_S = 10.0
+
+
+class Landing(Enum):
+    """How a flight ended, for those who waited.
+
+    STORED: look again. LEADERLESS: nothing came of it; look again, one of you leads. ALONE: each for itself.
+    """
+
+    STORED = 1
+    LEADERLESS = 2
+    ALONE = 3
+
+
+class Flight:
+    """One fetch that others may wait for."""
+
+    __slots__ = ("key", "started_at", "waiting")
+
+    def __init__(self, key: Hashable, started_at: float) -> None:
+        self.key = key
+        self.started_at = started_at
+        self.waiting: set[asyncio.Future[Landing]] = set()
+
+
+class Flights:
+    """The fetches under way: at most one leads for each key.
+
+    A key whose answer proved not to be storable is marked for MARK_S seconds: nobody waits for such an answer. A mark
+    is the key's hash, so that its size is fixed; a collision costs a wait that was not had, nothing else.
+    """
+
+    __slots__ = ("_by_key", "_marks")
+
+    def __init__(self) -> None:
+        self._by_key: dict[Hashable, Flight] = {}
+        self._marks: OrderedDict[int, float] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._by_key)
+
+    def of(self, key: Hashable) -> Flight | None:
+        """Return the flight of `key`, if one is under way."""
+        return self._by_key.get(key)
+
+    def lead(self, key: Hashable, now: float) -> Flight | None:
+        """Begin a flight that is to be ended by `end`; None where one is under way, or too many are."""
+        if key in self._by_key or len(self._by_key) >= MAX_FLIGHTS:
+            return None
+        flight = self._by_key[key] = Flight(key, now)
+        return flight
+
+    async def follow(self, flight: Flight, until: float) -> Landing:
+        """Wait for the end of a flight, at the longest to the instant `until` of the loop's clock: then ALONE."""
+        landing = asyncio.get_running_loop().create_future()
+        flight.waiting.add(landing)
+        try:
+            async with asyncio.timeout_at(until):
+                return await landing
+        except TimeoutError:
+            return Landing.ALONE
+        finally:
+            flight.waiting.discard(landing)
+
+    def end(self, flight: Flight, landing: Landing) -> None:
+        """Wake all who wait. The key is free for another leader."""
+        if self._by_key.get(flight.key) is flight:
+            del self._by_key[flight.key]
+        for waiter in flight.waiting:
+            if not waiter.done():
+                waiter.set_result(landing)
+
+    def mark(self, key: Hashable, now: float) -> None:
+        """Remember for a while that waiting for `key` is in vain."""
+        mark = hash(key)
+        self._marks[mark] = now + MARK_S
+        self._marks.move_to_end(mark)
+        if len(self._marks) > MAX_MARKS:
+            self._marks.popitem(last=False)
+
+    def unmark(self, key: Hashable) -> None:
+        """Forget the mark of `key`."""
+        self._marks.pop(hash(key), None)
+
+    def is_marked(self, key: Hashable, now: float) -> bool:
+        """Whether `key` is marked."""
+        until = self._marks.get(hash(key))
+        if until is None:
+            return False
+        if until > now:
+            return True
+        del self._marks[hash(key)]
+        return False

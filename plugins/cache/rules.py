@@ -1,0 +1,152 @@
+"""What RFC 9111 allows: storing, freshness, age. Pure: instants are passed in."""
+
+from __future__ import annotations
+
+from ...proxy.exchange.fields import Fields
+from .asked import Asked
+from .directives import INVALID, MAX_SECONDS, Directives, delta_seconds, parse_directives
+from .http_date import parse_http_date
+
+# Final statuses whose meaning holds for the next request too. 206 and 304 need more than storing; a failure of the
+# server is never kept, whatever it says of itself.
+STORED_STATUSES = frozenset((200, 203, 204, 300, 301, 302, 303, 307, 308, 404, 405, 410, 414))
+# RFC 9110 §15.1, of these.
+_HEURISTIC_STATUSES = frozenset((200, 203, 204, 300, 301, 308, 404, 405, 410, 414))
+_DEFAULT_TTL_STATUSES = frozenset((200, 203, 204, 300, 301, 308))
+_HEURISTIC_FRACTION = 0.1
+_MAX_HEURISTIC_S = 86400.0
+_READ = frozenset(
+    (
+        b"cache-control",
+        b"expires",
+        b"date",
+        b"age",
+        b"pragma",
+        b"vary",
+        b"set-cookie",
+        b"content-range",
+        b"etag",
+        b"last-modified",
+    )
+)
+
+
+class Answer:
+    """The part of a response's head that concerns a cache."""
+
+    __slots__ = ("_found", "directives", "status")
+
+    def __init__(self, status: int, fields: Fields) -> None:
+        found: dict[bytes, list[str]] = {}
+        for name, value in fields.raw:
+            lower = name.lower()
+            if lower in _READ:
+                found.setdefault(lower, []).append(value.decode("latin-1"))
+        self.status = status
+        self.directives: Directives = parse_directives(found.get(b"cache-control", ()))
+        self._found = found
+
+    def values(self, name: bytes) -> list[str]:
+        """Every line of field `name`."""
+        return self._found.get(name, [])
+
+    def only(self, name: bytes) -> str | None:
+        """The value of `name`, if its lines agree."""
+        values = self._found.get(name, [])
+        return values[0] if len(set(values)) == 1 else None
+
+
+def refusal(answer: Answer, *, is_permission_needed: bool) -> str | None:
+    """Say why an answer must not be stored; None where it may be.
+
+    `is_permission_needed`: the request was authorised, and others may be answered with what is stored.
+    Vary and freshness are judged apart. Source: RFC 9111 §3, §3.5.
+    """
+    directives = answer.directives
+    if answer.status not in STORED_STATUSES:
+        return "status"
+    if directives.is_malformed:
+        return "malformed"
+    for name in ("no-store", "private", "no-cache"):  # no-cache: nothing here revalidates
+        if name in directives:
+            return name
+    if answer.values(b"set-cookie"):
+        return "set-cookie"
+    if answer.values(b"content-range"):
+        return "partial"
+    if is_permission_needed and not any(name in directives for name in ("public", "s-maxage", "must-revalidate")):
+        return "authorization"
+    return None
+
+
+def lifetime_s(answer: Answer, wall_s: float, *, default_ttl_s: float | None, is_heuristic: bool) -> float:
+    """Return for how long an answer received at `wall_s` is fresh, from its Date on; not above 0 where it is not.
+
+    Source: RFC 9111 §4.2.1, §4.2.2, §5.3.
+    """
+    for name in ("s-maxage", "max-age"):
+        seconds = answer.directives.seconds(name)
+        if seconds is not None:
+            return seconds
+    if answer.values(b"expires"):
+        return _until_expiry(answer, wall_s)
+    if not answer.directives and "no-cache" in parse_directives(answer.values(b"pragma")):
+        return 0
+    if default_ttl_s is not None:
+        return default_ttl_s if answer.status in _DEFAULT_TTL_STATUSES else 0
+    return _heuristic_s(answer, wall_s) if is_heuristic else 0
+
+
+def initial_age_s(answer: Answer, wall_s: float, delay_s: float) -> float:
+    """Return the age of an answer when it arrived, `delay_s` after it was asked for. Source: RFC 9111 §4.2.3."""
+    apparent_s = max(0, int(wall_s) - date_s(answer, wall_s))
+    lines = answer.values(b"age")
+    # RFC 9111 §5.1: of a list the first member counts; what is no number is ignored.
+    told = delta_seconds(lines[0].split(",")[0].strip(" \t")) if lines else INVALID
+    return max(apparent_s, max(told, 0) + max(delay_s, 0.0))
+
+
+def date_s(answer: Answer, wall_s: float) -> int:
+    """Return when the answer was made; where it does not say so readably, when it came. Source: RFC 9110 §6.6.1."""
+    text = answer.only(b"date")
+    date = parse_http_date(text, wall_s) if text is not None else None
+    return int(wall_s) if date is None else date
+
+
+def is_usable(age_s: float, lifetime: float, asked: Directives) -> bool:
+    """Whether a stored answer of this age may be given to a request with these directives. Source: RFC 9111 §4, §5.2.1."""
+    if asked.is_malformed or "no-cache" in asked:
+        return False
+    max_age, min_fresh = asked.seconds("max-age"), asked.seconds("min-fresh")
+    if max_age is not None and age_s > max_age:
+        return False
+    if min_fresh is not None and (min_fresh == INVALID or lifetime - age_s < min_fresh):
+        return False
+    return is_fresh(age_s, lifetime)
+
+
+def is_fresh(age_s: float, lifetime: float) -> bool:
+    """Whether a stored answer is fresh. Source: RFC 9111 §4.2."""
+    return lifetime > age_s
+
+
+def is_passed_by(asked: Asked) -> bool:
+    """Whether a request is neither answered from the cache nor stored."""
+    return asked.is_for_origin or "no-store" in asked.directives
+
+
+def _until_expiry(answer: Answer, wall_s: float) -> float:
+    text = answer.only(b"expires")
+    expiry = parse_http_date(text, wall_s) if text is not None else None
+    # RFC 9111 §5.3: an invalid date, above all "0", is in the past.
+    return INVALID if expiry is None else min(expiry - date_s(answer, wall_s), MAX_SECONDS)
+
+
+def _heuristic_s(answer: Answer, wall_s: float) -> float:
+    if answer.status not in _HEURISTIC_STATUSES and "public" not in answer.directives:
+        return 0
+    text = answer.only(b"last-modified")
+    modified = parse_http_date(text, wall_s) if text is not None else None
+    if modified is None:
+        return 0
+    return min((date_s(answer, wall_s) - modified) * _HEURISTIC_FRACTION, _MAX_HEURISTIC_S)

@@ -1,0 +1,10 @@
+"""`headgate` and `python -m headgate.proxy`."""
+
+from __future__ import annotations
+
+import sys
+
+from .cli.main import main
+
+if __name__ == "__main__":
+    sys.exit(main())

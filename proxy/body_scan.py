@@ -1,0 +1,95 @@
+"""What the gateway reads of a JSON request body: the model, and where it stands."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from json.decoder import scanstring  # type: ignore[attr-defined]
+from json.scanner import make_scanner
+from typing import Any, cast
+
+from .errors import GatewayError
+
+
+def _refuse_constant(name: str) -> object:
+    raise ValueError(f"`{name}` is no JSON value")
+
+
+_scan_value = cast(Any, make_scanner)(json.JSONDecoder(parse_constant=_refuse_constant))
+_SPACE = " \t\n\r"
+
+
+@dataclass(frozen=True, slots=True)
+class BodyScan:
+    """The top-level members that matter for routing. `model_span` are character positions of the model's JSON text."""
+
+    text: str
+    model: str | None
+    model_span: tuple[int, int]
+    is_stream: bool
+
+    def with_model(self, model: str) -> bytes:
+        """Return the body with another model, everything else as it came."""
+        start, end = self.model_span
+        return (self.text[:start] + json.dumps(model, ensure_ascii=False) + self.text[end:]).encode()
+
+
+def scan(body: bytes) -> BodyScan:
+    """Read the top level of a JSON object.
+
+    Raises: GatewayError `bad_body` for what is not one JSON object, or where `model` stands twice or is no string: then
+    the gateway and the service might each read another one. Cost: linear in the body.
+    """
+    try:
+        text = body.decode()
+        members = _members(text)
+    except (UnicodeDecodeError, ValueError, StopIteration, RecursionError) as error:
+        raise GatewayError("bad_body", str(error), public="the body is not a JSON object") from None
+    spans = [(start, end, value) for key, start, end, value in members if key == "model"]
+    if len(spans) > 1:
+        raise GatewayError("bad_body", "`model` stands twice", public="the body names `model` more than once")
+    is_stream = any(key == "stream" and value is True for key, _, _, value in members)
+    if not spans:
+        return BodyScan(text, None, (0, 0), is_stream)
+    start, end, value = spans[0]
+    if not isinstance(value, str):
+        raise GatewayError("bad_body", "`model` is no string", public="`model` must be a string")
+    return BodyScan(text, value, (start, end), is_stream)
+
+
+def _members(text: str) -> list[tuple[str, int, int, object]]:
+    """Return (key, start, end, value) for every member of the top-level object."""
+    at = _expect(text, _skip(text, 0), "{")
+    members: list[tuple[str, int, int, object]] = []
+    at = _skip(text, at)
+    if text[at : at + 1] == "}":
+        _end(text, at + 1)
+        return members
+    while True:
+        at = _expect(text, _skip(text, at), '"')
+        key, at = scanstring(text, at, True)
+        start = _skip(text, _expect(text, _skip(text, at), ":"))
+        value, end = _scan_value(text, start)
+        members.append((key, start, end, value))
+        at = _skip(text, end)
+        if text[at : at + 1] == "}":
+            _end(text, at + 1)
+            return members
+        at = _expect(text, at, ",")
+
+
+def _skip(text: str, at: int) -> int:
+    while at < len(text) and text[at] in _SPACE:
+        at += 1
+    return at
+
+
+def _expect(text: str, at: int, wanted: str) -> int:
+    if text[at : at + 1] != wanted:
+        raise ValueError(f"expected `{wanted}` at character {at}")
+    return at + 1
+
+
+def _end(text: str, at: int) -> None:
+    if _skip(text, at) != len(text):
+        raise ValueError(f"expected the end of the body at character {at}")

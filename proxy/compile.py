@@ -1,0 +1,189 @@
+"""Builds a snapshot out of a checked configuration."""
+
+from __future__ import annotations
+
+import inspect
+import random
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..ext.route_table import RouteTable
+from .config.addresses import EndpointUrl
+from .config.plugin_schema import PluginSchema
+from .config.schema import Config
+from .config.schema_cluster import Cluster as ClusterConfig
+from .config.schema_route import RouteConfig
+from .exchange.exchange import RouteView
+from .exchange.plan import FallbackRule, RetryRule, Timeouts
+from .hooks import PluginError, PluginType, discover, load_type, make, manager
+from .hookspecs import STAGES, Setup
+from .observe.metrics import Registry
+from .snapshot import FieldEdits, RouteProgram, Snapshot
+from .stages import Chain, Hook
+from .upstream.cluster import Cluster, ClusterSettings
+from .upstream.endpoint import Endpoint
+from .upstream.pool import PoolLimits
+from .upstream.tls import client_context
+from .verdicts import Target
+
+
+_SCAN_LIMIT_BYTES = 1 << 30  # where the route sets no limit of its own
+
+
+class PluginTypes:
+    """The plugin classes that a configuration uses, imported and checked when first asked for."""
+
+    def __init__(self) -> None:
+        self._points = discover()
+        self._types: dict[str, PluginType] = {}
+
+    def get(self, name: str) -> PluginType:
+        """Return the plugin class called `name`. Raises: KeyError for an unknown name, PluginError for a wrong one."""
+        if name not in self._types:
+            self._types[name] = load_type(name, self._points[name])
+        return self._types[name]
+
+    @property
+    def names(self) -> list[str]:
+        """Every installed plugin."""
+        return sorted(self._points)
+
+    def schemas(self, names: Iterable[str] | None = None) -> dict[str, PluginSchema]:
+        """Return what the configuration must know of each plugin. Raises: PluginError."""
+        return {
+            name: PluginSchema(name, kind.config, kind.route_options, kind.stages)
+            for name in (self.names if names is None else names)
+            for kind in (self.get(name),)
+        }
+
+
+def build(config: Config, types: PluginTypes, registry: Registry, previous: Snapshot | None = None) -> Snapshot:
+    """Return the snapshot of `config`. Raises: PluginError; then `previous` stays in force, untouched."""
+    models = {name: model.to_groups() for name, model in config.models.items()}
+    aliases = {name: tuple(model.aliases) for name, model in config.models.items()}
+    instances = _instances(config, types, registry, aliases, previous)
+    hooks = {name: _hooks(name, instance) for name, instance in instances.items()}
+    programs = tuple(_program(route, config, hooks) for route in config.routes)
+    return Snapshot(
+        config=config,
+        version=previous.version + 1 if previous else 1,
+        programs=programs,
+        table=RouteTable([route.to_spec() for route in config.routes]),
+        clusters=_clusters(config, previous),
+        instances=instances,
+        models=models,
+    )
+
+
+def _instances(
+    config: Config,
+    types: PluginTypes,
+    registry: Registry,
+    aliases: Mapping[str, tuple[str, ...]],
+    previous: Snapshot | None,
+) -> dict[str, Any]:
+    instances: dict[str, Any] = {}
+    for name, settings in config.plugins.items():
+        old = previous.instances.get(name) if previous else None
+        if old is not None and previous is not None and previous.config.plugins[name] == settings:
+            instances[name] = old
+        else:
+            instances[name] = make(types.get(settings.use), settings.settings)
+            _set_up(name, instances[name], registry, metrics=old is None)
+        configure = getattr(instances[name], "headgate_configure", None)
+        if configure is not None:
+            _configure(name, configure, Setup(name, old if old is not instances[name] else None, aliases))
+    return instances
+
+
+def _configure(name: str, configure: Any, setup: Setup) -> None:
+    try:
+        configure(setup)
+    except Exception as error:
+        raise PluginError(f"plugin `{name}`: refused its configuration: {error}") from error
+
+
+def _set_up(name: str, instance: Any, registry: Registry, *, metrics: bool) -> None:
+    register = getattr(instance, "headgate_metrics", None)
+    if register is not None and metrics:
+        register(registry)
+
+
+def _hooks(name: str, instance: Any) -> dict[str, Hook]:
+    """Return the stage hooks of one instance, as pluggy finds them."""
+    plugins = manager()
+    plugins.register(instance, name)
+    plugins.check_pending()
+    found: dict[str, Hook] = {}
+    for stage, rule in STAGES.items():
+        for implementation in getattr(plugins.hook, rule.hook).get_hookimpls():
+            function = implementation.function
+            found[stage] = Hook(name, function, inspect.iscoroutinefunction(function))
+    return found
+
+
+def _program(route: RouteConfig, config: Config, hooks: Mapping[str, Mapping[str, Hook]]) -> RouteProgram:
+    names = config.plugins_of(route)
+    return RouteProgram(
+        view=RouteView(route.name, route.to_groups(), dict(route.plugins), route.kind == "inference", route.body_limit),
+        chains={stage: Chain(stage, tuple(hooks[name][stage] for name in names.get(stage, ()))) for stage in STAGES},
+        reads_model=route.read_model,
+        scan_limit_bytes=route.body_limit or _SCAN_LIMIT_BYTES,
+        replay=route.replay,
+        replay_buffer_bytes=route.replay_buffer,
+        deadline_s=route.deadline,
+        commit=route.commit,
+        retry=RetryRule(
+            route.retry.attempts,
+            frozenset(route.retry.on),
+            frozenset(route.retry.statuses),
+            route.retry.backoff,
+            route.retry.max_backoff,
+        ),
+        fallback=FallbackRule(frozenset(route.fallback.on), frozenset(route.fallback.statuses)),
+        max_attempts=route.max_attempts,
+        busy_wait_s=route.busy_wait,
+        is_websocket_allowed=route.websocket,
+        request_edits=FieldEdits(tuple(route.request_headers.set.items()), tuple(route.request_headers.remove)),
+        response_edits=FieldEdits(tuple(route.response_headers.set.items()), tuple(route.response_headers.remove)),
+    )
+
+
+def _clusters(config: Config, previous: Snapshot | None) -> dict[str, Cluster]:
+    clusters: dict[str, Cluster] = {}
+    for name, cluster in config.clusters.items():
+        if previous is not None and previous.config.clusters.get(name) == cluster:
+            clusters[name] = previous.clusters[name]
+        else:
+            clusters[name] = Cluster(_settings(name, cluster), random.random)
+    return clusters
+
+
+def _settings(name: str, cluster: ClusterConfig) -> ClusterSettings:
+    credential = None
+    if cluster.credential is not None:
+        credential = (cluster.credential_header, cluster.credential_prefix + cluster.credential.reveal())
+    pool = cluster.pool
+    return ClusterSettings(
+        name=name,
+        endpoints=tuple(_endpoint(url, cluster) for url in cluster.endpoints),
+        timeouts=Timeouts(cluster.timeouts.head, cluster.timeouts.first_event, cluster.timeouts.idle),
+        pool=PoolLimits(
+            max_connections=pool.max_connections,
+            max_waiting=pool.max_waiting,
+            max_idle=pool.max_idle,
+            idle_timeout_s=pool.idle_timeout,
+            connect_timeout_s=cluster.timeouts.connect,
+        ),
+        credential=credential,
+        set_fields=tuple(cluster.headers.set.items()),
+        removed_fields=tuple(cluster.headers.remove),
+        is_host_preserved=cluster.preserve_host,
+    )
+
+
+def _endpoint(url: EndpointUrl, cluster: ClusterConfig) -> Endpoint:
+    tls = None
+    if url.scheme == "https":
+        tls = client_context(cluster.tls.verify, str(cluster.tls.ca) if cluster.tls.ca else None)
+    return Endpoint(url.host, url.port, tls, cluster.tls.sni or url.host, url.path)

@@ -1,0 +1,217 @@
+"""What a configuration does with one request, without serving it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ...ext.route_table import RouteTable, normalize_path
+from ..verdicts import Target
+from .schema import Config
+from .schema_route import RouteConfig
+from .units import duration_text, size_text
+from .worst_case import WorstCase, may_be_resent, worst_case
+
+MODEL_ROUTE = "model_route"
+Groups = tuple[tuple[Target, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedTarget:
+    """A target in the order of trying: `group` counts from 1, `share` is how often it is first in its group."""
+
+    group: int
+    share: float
+    name: str
+    model: str | None
+    endpoints: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What happens to one request. Where no route matches, `error` names the kind of answer and `reason` says why."""
+
+    error: str | None = None
+    reason: str = ""
+    route: RouteConfig | None = None
+    params: Mapping[str, str] = field(default_factory=dict)
+    stages: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    model: str | None = None
+    targets: tuple[ExplainedTarget, ...] = ()
+    may_resend: bool = False
+    worst: WorstCase | None = None
+    notes: tuple[str, ...] = ()
+
+
+def explain(
+    config: Config, method: str, path: str, headers: Mapping[str, str] | None = None, model: str | None = None
+) -> Explanation:
+    """Say what would happen to a request. The host is the `host` among `headers`; a query in `path` plays no part."""
+    fields = {name.lower(): value for name, value in (headers or {}).items()}
+    host, raw = fields.get("host", ""), path.partition("?")[0]
+    table = RouteTable([route.to_spec() for route in config.routes])
+    found = table.match(host, raw, method, fields)
+    if found is None:
+        return _unmatched(table, host, raw, method)
+    route = config.routes[found.index]
+    stages = config.plugins_of(route)
+    groups, model, notes = _groups_of(config, route, model)
+    if groups is None:
+        return Explanation("model_not_found", notes[0], route, found.params, stages, model)
+    return Explanation(
+        route=route,
+        params=found.params,
+        stages=stages,
+        model=model,
+        targets=_explained(groups, config),
+        may_resend=may_be_resent(route, method),
+        worst=worst_case(route, groups, config.clusters, method),
+        notes=notes,
+    )
+
+
+def render(explanation: Explanation) -> str:
+    """Write an explanation for people, one fact a line."""
+    lines: list[tuple[str, str]] = []
+    route = explanation.route
+    if route is not None:
+        lines.append(("route", f"{route.name} ({route.kind}, {route.match.path})"))
+        lines += [("parameter", f"{name} = {value}") for name, value in explanation.params.items()]
+        lines += [(f"stage {stage}", ", ".join(names)) for stage, names in explanation.stages.items()]
+    if explanation.error is not None:
+        return _aligned([*lines, ("answer", f"{explanation.error}: {explanation.reason}")])
+    if explanation.model is not None:
+        lines.append(("model", explanation.model))
+    lines += [("target", _target_text(target)) for target in explanation.targets]
+    if route is not None and explanation.worst is not None:
+        lines += _policy_lines(route, explanation, explanation.worst)
+    return _aligned([*lines, *(("note", note) for note in explanation.notes)])
+
+
+def render_routes(config: Config) -> str:
+    """Write all routes as a table: for one host and path in the order in which they are asked."""
+    header = ("ROUTE", "HOSTS", "PATH", "METHODS", "HEADERS", "PRIORITY", "KIND", "TARGETS")
+    return _table([header, *(_route_row(route) for route in sorted(config.routes, key=_route_order))])
+
+
+def _unmatched(table: RouteTable, host: str, path: str, method: str) -> Explanation:
+    if normalize_path(path) is None:
+        return Explanation("bad_request", "the path is ambiguous: empty or dot segments, or encoded separators")
+    allowed = table.allowed_methods(host, path)
+    if allowed and method not in allowed:
+        return Explanation("method_not_allowed", f"{method} is not among {', '.join(sorted(allowed))}")
+    if allowed:
+        return Explanation("route_not_found", "host, path and method match, the header fields do not")
+    return Explanation("route_not_found", f"no route matches host {host or '(none)'} and path {path}")
+
+
+def _groups_of(
+    config: Config, route: RouteConfig, model: str | None
+) -> tuple[Groups | None, str | None, tuple[str, ...]]:
+    """Return the targets, the model by its own name, and notes; None for targets where the model is not known."""
+    names = config.plugins_of(route)
+    by_model = [name for name in names.get("route", ()) if config.plugins[name].use == MODEL_ROUTE]
+    others = [name for name in names.get("route", ()) if name not in by_model]
+    notes = [f"the plugin `{name}` may choose other targets" for name in others]
+    notes += [f"the plugin `{name}` may answer in place of the targets" for name in names.get("aggregate", ())]
+    if not by_model or not config.models:
+        return route.to_groups(), model, tuple(notes)
+    if model is None:
+        return route.to_groups(), None, (*notes, f"the plugin `{by_model[0]}` chooses by model, and none was given")
+    known = _model_named(config, model)
+    if known is None:
+        return None, model, (f"the model `{model}` is not under `models`",)
+    return config.models[known].to_groups(), known, tuple(notes)
+
+
+def _model_named(config: Config, name: str) -> str | None:
+    if name in config.models:
+        return name
+    return next((known for known, model in config.models.items() if name in model.aliases), None)
+
+
+def _explained(groups: Groups, config: Config) -> tuple[ExplainedTarget, ...]:
+    return tuple(
+        ExplainedTarget(
+            group=place,
+            share=target.weight / sum(member.weight for member in group),
+            name=target.name,
+            model=target.model,
+            endpoints=tuple(str(endpoint) for endpoint in config.clusters[target.cluster].endpoints),
+        )
+        for place, group in enumerate(groups, 1)
+        for target in group
+    )
+
+
+def _target_text(target: ExplainedTarget) -> str:
+    share = "" if target.share == 1 else f" {target.share:.1%} of group"
+    return f"{target.group}.{share} {target.name} at {', '.join(target.endpoints)}"
+
+
+def _policy_lines(route: RouteConfig, explanation: Explanation, worst: WorstCase) -> list[tuple[str, str]]:
+    again = "sent again after a failure" if explanation.may_resend else "sent again only if nothing of it was sent"
+    retry = f"up to {route.retry.attempts} tries of a target for {', '.join(route.retry.on) or 'nothing'}"
+    latency = duration_text(round(worst.latency_s, 3))
+    cut = (
+        f" (the deadline; timeouts add up to {duration_text(round(worst.patience_s, 3))})"
+        if worst.is_cut_by_deadline
+        else ""
+    )
+    return [
+        ("commit", "with the head" if route.commit == "head" else "with the first event or byte of the body"),
+        ("replay", f"{route.replay}: a body up to {size_text(route.replay_buffer)} is {again}"),
+        ("retry", retry),
+        ("fallback", f"for {', '.join(route.fallback.on) or 'nothing'}"),
+        ("deadline", duration_text(route.deadline)),
+        ("worst case", f"{worst.attempts} attempt{'s' * (worst.attempts != 1)}, {latency}{cut}"),
+    ]
+
+
+def _route_order(route: RouteConfig) -> tuple[object, ...]:
+    """Order as the route table does: host, path segment by segment (literal, parameter, rest), priority, conditions."""
+    match = route.match
+    hosts = tuple((host.startswith("*"), -len(host), host) for host in match.hosts)
+    segments = tuple((_rank(segment), segment if _rank(segment) == 0 else "") for segment in match.path.split("/"))
+    return not hosts, hosts, segments, -match.priority, -(len(match.headers) + bool(match.methods))
+
+
+def _rank(segment: str) -> int:
+    return 2 if segment.startswith("{*") else 1 if segment.startswith("{") else 0
+
+
+def _route_row(route: RouteConfig) -> tuple[str, ...]:
+    match = route.match
+    rules = [_rule_text(route, name) for name in match.headers]
+    groups = ["|".join(target.name for target in group) for group in route.to_groups()]
+    return (
+        route.name,
+        ",".join(match.hosts) or "*",
+        match.path,
+        ",".join(match.methods) or "*",
+        ",".join(rules) or "-",
+        str(match.priority),
+        route.kind,
+        " > ".join(groups) or "-",
+    )
+
+
+def _rule_text(route: RouteConfig, name: str) -> str:
+    rule = route.match.headers[name]
+    if rule.exact is not None:
+        return f"{name}={rule.exact}"
+    if rule.prefix is not None:
+        return f"{name}={rule.prefix}…"
+    return name if rule.present else f"!{name}"
+
+
+def _aligned(lines: list[tuple[str, str]]) -> str:
+    width = max((len(name) for name, _ in lines), default=0)
+    return "\n".join(f"{name:<{width}}  {text}" for name, text in lines)
+
+
+def _table(rows: list[tuple[str, ...]]) -> str:
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )

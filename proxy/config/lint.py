@@ -1,0 +1,168 @@
+"""What is wrong or doubtful between parts of a configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import ValidationError
+
+from ...ext.route_table import RouteSpec, RouteTable
+from .addresses import Address, parse_address
+from .schema import Config
+from .schema_route import RouteMatch
+from .wording import Path, shown
+
+Finding = tuple[Path, str]
+
+
+def find_conflicts(data: Any) -> Iterator[Finding]:
+    """Yield what contradicts itself. `data` may be wrong elsewhere: what cannot be read is passed over.
+
+    Cost: O(n²) in the number of routes with one path.
+    """
+    if not isinstance(data, dict):
+        return
+    routes = [(place, route) for place, route in enumerate(_items(data, "routes")) if isinstance(route, dict)]
+    yield from _repeated_routes(routes)
+    yield from _shadowed_routes(routes)
+    yield from _idle_routes(routes, data)
+    yield from _colliding_aliases(data)
+    yield from _repeated_addresses(data)
+
+
+def find_doubts(config: Config) -> Iterator[Finding]:
+    """Yield what is allowed but hardly meant."""
+    yield from _unused_clusters(config)
+    yield from _unused_plugins(config)
+    yield from _unused_options(config)
+    yield from _unreached_models(config)
+    yield from _exposed_secrets(config)
+
+
+def _items(data: dict[str, Any], name: str) -> list[Any]:
+    items = data.get(name)
+    return items if isinstance(items, list) else []
+
+
+def _mapping(data: dict[str, Any], name: str) -> dict[str, Any]:
+    section = data.get(name)
+    return section if isinstance(section, dict) else {}
+
+
+def _repeated_routes(routes: list[tuple[int, dict[str, Any]]]) -> Iterator[Finding]:
+    first: dict[str, int] = {}
+    for place, route in routes:
+        name = route.get("name", f"route-{place + 1}")
+        if not isinstance(name, str):
+            continue
+        if name in first:
+            yield ("routes", place, "name"), f"`{name}` is the name of routes[{first[name]}] too, wanted another name"
+        first.setdefault(name, place)
+
+
+def _shadowed_routes(routes: list[tuple[int, dict[str, Any]]]) -> Iterator[Finding]:
+    readable = [(place, spec) for place, route in routes if (spec := _spec_of(place, route)) is not None]
+    for loser, winner in RouteTable([spec for _, spec in readable]).shadowed():
+        (place, _), (other, spec) = readable[loser], readable[winner]
+        message = f"no request gets here, routes[{other}] (`{spec.name}`) takes them all, wanted a narrower match there"
+        yield ("routes", place, "match"), message
+
+
+def _spec_of(place: int, route: dict[str, Any]) -> RouteSpec | None:
+    name = route.get("name", f"route-{place + 1}")
+    try:
+        return RouteMatch.model_validate(route.get("match")).to_spec(str(name))
+    except ValidationError:
+        return None
+
+
+def _idle_routes(routes: list[tuple[int, dict[str, Any]]], data: dict[str, Any]) -> Iterator[Finding]:
+    defaults = _mapping(data, "stages")
+    for place, route in routes:
+        stages = {**defaults, **_mapping(route, "stages")}
+        if not route.get("targets") and not stages.get("route") and not stages.get("aggregate"):
+            message = "nothing answers here, wanted `targets`, or a plugin in the stage `route` or `aggregate`"
+            yield ("routes", place), message
+
+
+def _colliding_aliases(data: dict[str, Any]) -> Iterator[Finding]:
+    models = _mapping(data, "models")
+    owner: dict[str, str] = {}
+    for name, model in models.items():
+        aliases = _items(model, "aliases") if isinstance(model, dict) else []
+        for place, alias in enumerate(aliases):
+            if not isinstance(alias, str):
+                continue
+            at = ("models", name, "aliases", place)
+            if alias in models:
+                yield at, f"{shown(alias)} is the name of a model, wanted another alias"
+            elif alias in owner:
+                yield at, f"{shown(alias)} is an alias of the model {shown(owner[alias])} already, wanted another alias"
+            owner.setdefault(alias, name)
+
+
+def _repeated_addresses(data: dict[str, Any]) -> Iterator[Finding]:
+    taken: list[tuple[Address, str]] = []
+    places: list[tuple[Path, Any]] = [(("listeners", i), item) for i, item in enumerate(_items(data, "listeners"))]
+    for path, item in [*places, (("admin",), data.get("admin"))]:
+        address = _address_of(item)
+        if address is None or address.port == 0:
+            continue
+        at = "admin" if path == ("admin",) else f"listeners[{path[1]}]"
+        holder = next((other for known, other in taken if _overlap(known, address)), None)
+        if holder is not None:
+            yield (*path, "address"), f"{shown(str(address))} is taken by {holder}, wanted another address"
+        taken.append((address, at))
+
+
+def _address_of(item: Any) -> Address | None:
+    try:
+        return parse_address(item.get("address")) if isinstance(item, dict) else None
+    except ValueError:
+        return None
+
+
+def _overlap(one: Address, other: Address) -> bool:
+    if one.port != other.port:
+        return False
+    hosts = {one.host, other.host}
+    is_ipv6 = [":" in host for host in (one.host, other.host)]
+    return len(hosts) == 1 or ("0.0.0.0" in hosts and not any(is_ipv6)) or ("::" in hosts and all(is_ipv6))
+
+
+def _unused_clusters(config: Config) -> Iterator[Finding]:
+    groups = [group for holder in (*config.routes, *config.models.values()) for group in holder.targets]
+    used = {target.cluster for group in groups for target in group}
+    # A plugin may know clusters of its own accord; no error, then.
+    yield from ((("clusters", name), "no target names this cluster") for name in config.clusters if name not in used)
+
+
+def _unused_plugins(config: Config) -> Iterator[Finding]:
+    used = {name for route in config.routes for names in config.plugins_of(route).values() for name in names}
+    yield from (
+        (("plugins", name), "no route has this plugin in a stage") for name in config.plugins if name not in used
+    )
+
+
+def _unused_options(config: Config) -> Iterator[Finding]:
+    for place, route in enumerate(config.routes):
+        used = {name for names in config.plugins_of(route).values() for name in names}
+        for name in route.plugins:
+            if name not in used:
+                yield ("routes", place, "plugins", name), "the route has this plugin in no stage"
+
+
+def _unreached_models(config: Config) -> Iterator[Finding]:
+    if config.models and not any(config.plugins_of(route).get("route") for route in config.routes):
+        yield ("models",), "no route has a plugin in its stage `route` that could lead here"
+
+
+def _exposed_secrets(config: Config) -> Iterator[Finding]:
+    for name, cluster in config.clusters.items():
+        for place, endpoint in enumerate(cluster.endpoints):
+            at = ("clusters", name, "endpoints", place)
+            if cluster.credential is not None and endpoint.scheme == "http" and not endpoint.is_loopback:
+                yield at, "the credential goes over the network unencrypted, wanted `https`"
+        if not cluster.tls.verify and any(endpoint.scheme == "https" for endpoint in cluster.endpoints):
+            yield ("clusters", name, "tls", "verify"), "certificates are not checked: anybody on the way can answer"

@@ -1,0 +1,162 @@
+"""How values and types are called in messages."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import types
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import annotated_types
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+Path = tuple[str | int, ...]
+_SHOWN_CHARACTERS = 60
+_NEAREST_CHARACTERS = 64  # a longer name is no slip of the pen, and costly to compare
+_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What a type is called: one, many, and how it is written. Put into `Annotated`."""
+
+    one: str
+    many: str
+    example: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.one} such as {self.example}" if self.example else self.one
+
+
+class FieldError(ValueError):
+    """A wrong value, told about a part of the value that is checked: `at` leads from there to it."""
+
+    def __init__(self, at: Path, message: str) -> None:
+        super().__init__(message)
+        self.at = at
+
+
+def shown(value: object) -> str:
+    """Write `value` as it may stand in a message: short, on one line."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, list | tuple):
+        return "a list"
+    text = json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(value)
+    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
+
+
+def path_text(path: Sequence[str | int]) -> str:
+    """Write a path as `routes[0].match.path`; a key of unusual characters is quoted in brackets."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif _PLAIN_KEY.fullmatch(part):
+            text += f".{part}" if text else part
+        else:
+            text += f"[{shown(part)}]"
+    return text
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return `, did you mean …?` with the nearest known name, or what is known where nothing is near."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1) if len(name) <= _NEAREST_CHARACTERS else []
+    if near:
+        return f", did you mean `{near[0]}`?"
+    if not names:
+        return ", none is declared"
+    listed = ", ".join(f"`{known_name}`" for known_name in names[:12])
+    return f", wanted one of {listed}" + (", …" if len(names) > 12 else "")
+
+
+def wanted(annotation: Any, metadata: Iterable[Any] = ()) -> str:
+    """Say what a value of the type is, for example `a whole number from 1 to 10`."""
+    return _one_and_many(annotation, tuple(metadata))[0]
+
+
+def wanted_field(field: FieldInfo) -> str:
+    """Say what a value of the field is."""
+    return wanted(field.annotation, field.metadata)
+
+
+def type_at(model: type[BaseModel], path: Sequence[str | int]) -> tuple[Any, tuple[Any, ...]] | None:
+    """Return annotation and metadata at `path` below `model`, or None where the path cannot be followed."""
+    annotation: Any = model
+    metadata: tuple[Any, ...] = ()
+    for part in path:
+        annotation, metadata = _unwrap(annotation, metadata)
+        origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel) and part in annotation.model_fields:
+            field = annotation.model_fields[str(part)]
+            annotation, metadata = field.annotation, tuple(field.metadata)
+        elif origin in (tuple, list, frozenset, set) and isinstance(part, int):
+            annotation, metadata = args[0], ()
+        elif isinstance(origin, type) and issubclass(origin, Mapping) and isinstance(part, str):
+            annotation, metadata = args[1], ()
+        else:
+            return None
+    return _unwrap(annotation, metadata)
+
+
+def _unwrap(annotation: Any, metadata: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
+    """Take `Annotated` and `| None` off."""
+    while True:
+        if typing.get_origin(annotation) is typing.Annotated:
+            annotation, *more = typing.get_args(annotation)
+            metadata = (*metadata, *more)
+        elif typing.get_origin(annotation) in (typing.Union, types.UnionType):
+            parts = [part for part in typing.get_args(annotation) if part is not type(None)]
+            if len(parts) != 1:
+                return annotation, metadata
+            annotation = parts[0]
+        else:
+            return annotation, metadata
+
+
+_PRIMITIVES = {str: ("text", "texts"), int: ("a whole number", "whole numbers"), float: ("a number", "numbers")}
+
+
+def _one_and_many(annotation: Any, metadata: tuple[Any, ...]) -> tuple[str, str]:
+    annotation, metadata = _unwrap(annotation, metadata)
+    for item in metadata:
+        if isinstance(item, Words):
+            return str(item), item.many
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    if annotation is bool:
+        return "true or false", "values true or false"
+    if annotation in _PRIMITIVES:
+        one, many = _PRIMITIVES[annotation]
+        return one + _bounds(metadata), many + _bounds(metadata)
+    if origin is typing.Literal:
+        names = ", ".join(f"`{arg}`" for arg in args)
+        return f"one of {names}", f"names out of {names}"
+    if origin in (tuple, list, frozenset, set):
+        many = _one_and_many(args[0], ())[1]
+        return f"a list of {many}", f"lists of {many}"
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return f"a mapping of names to {_one_and_many(args[1], ())[1]}", "mappings"
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        names = ", ".join(f"`{name}`" for name in list(annotation.model_fields)[:4])
+        return f"a mapping with {names}" + (", …" if len(annotation.model_fields) > 4 else ""), "mappings"
+    return "another value", "values"
+
+
+def _bounds(metadata: tuple[Any, ...]) -> str:
+    text = ""
+    for item in metadata:
+        if isinstance(item, annotated_types.Ge):
+            text += f" from {item.ge}"
+        elif isinstance(item, annotated_types.Le):
+            text += f" to {item.le}"
+    return text

@@ -1,0 +1,1 @@
+"""The client side: connections, request bodies, answers."""

@@ -1,0 +1,104 @@
+"""Accepts the connections of one listener."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from aiohttp.web_server import Server
+
+from ..address_limit import AddressLimit
+from ..errors import GatewayError
+from .connection import DownstreamConnection
+from .incoming import Answered, Incoming
+from .settings import ListenerSettings
+
+if TYPE_CHECKING:
+    from aiohttp import StreamReader
+
+
+class Service(Protocol):
+    """Who answers what the connections bring."""
+
+    is_draining: bool
+
+    def serve(self, incoming: Incoming, limit: AddressLimit | None) -> Awaitable[Answered]:
+        """Answer one request."""
+
+    def refuse(self, connection: DownstreamConnection, error: GatewayError) -> bytes:
+        """Return the whole answer to what never became a request, and log it."""
+
+
+class Acceptor(Server):
+    """Makes connections for a listener and counts them: aiohttp's server with our connection in its place."""
+
+    def __init__(self, service: Service, settings: ListenerSettings, limit: AddressLimit | None) -> None:
+        super().__init__(
+            cast(Any, self._serve), request_factory=cast(Any, self._incoming), handler_cancellation=True
+        )
+        self._service = service
+        self._settings = settings
+        self._limit = limit
+        self._open: set[DownstreamConnection] = set()
+
+    def __call__(self) -> DownstreamConnection:
+        return DownstreamConnection(self, self._settings, self._loop)
+
+    @property
+    def num_open(self) -> int:
+        """How many connections are open."""
+        return len(self._open)
+
+    def connection_made(self, handler: Any, transport: asyncio.Transport) -> None:
+        """Count a connection in."""
+        self._open.add(handler)
+        super().connection_made(handler, transport)
+
+    def connection_lost(self, handler: Any, exc: BaseException | None = None) -> None:
+        """Count a connection out."""
+        self._open.discard(handler)
+        super().connection_lost(handler, exc)
+
+    def refuse_connection(self, connection: DownstreamConnection) -> GatewayError | None:
+        """Return why a new connection cannot stay, if so."""
+        if self._service.is_draining:
+            return GatewayError("draining", "a new connection during the drain")
+        if len(self._open) > self._settings.max_connections:
+            return GatewayError("overloaded", f"expected at most {self._settings.max_connections} connections")
+        return None
+
+    def refusal(self, connection: DownstreamConnection, error: GatewayError) -> bytes:
+        """Return the answer to what never became a request."""
+        return self._service.refuse(connection, error)
+
+    def drain(self) -> None:
+        """Close idle connections now, the others after their answer."""
+        for connection in tuple(self._open):
+            connection.drain()
+
+    def cut(self) -> None:
+        """End every exchange that is still under way."""
+        for connection in tuple(self._open):
+            if connection.exchange_task is not None and not connection.exchange_task.done():
+                connection.exchange_task.cancel()
+            else:
+                connection.close_now()
+
+    async def _serve(self, incoming: Incoming) -> Answered:
+        try:
+            answered = await self._service.serve(incoming, self._limit)
+        finally:
+            incoming.connection.exchange_task = None
+        if not answered.keep_alive:
+            incoming.connection.is_last = True
+        self._loop.call_soon(incoming.connection.handled)
+        return answered
+
+    def _incoming(
+        self, message: object, payload: StreamReader, protocol: DownstreamConnection, writer: object, task: object
+    ) -> Incoming:
+        head = protocol.head
+        if head is None:
+            raise RuntimeError("expected a head before its request")
+        return Incoming(protocol, head, payload)

@@ -1,0 +1,279 @@
+"""Serves one request from its head to its log line."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from .address_limit import AddressLimit
+from .downstream.body import ClientBody
+from .downstream.connection import DownstreamConnection
+from .downstream.incoming import Answered, Incoming
+from .downstream.tunnel import run_tunnel
+from .downstream.writer import AnswerWriter, DateLine
+from .error_answer import error_response
+from .errors import GatewayError
+from .exchange.exchange import Exchange
+from .exchange.fields import Fields
+from .exchange.message import Request, Response
+from .forwarded import Origin, origin_of
+from .observe.observer import Observer
+from .observe.tracing import continue_trace, new_request_id
+from .pipeline import Pipeline
+from .plugin_close import close_plugin
+from .record import Record
+from .relay import Relay, close_body
+from .snapshot import RouteProgram, Snapshot
+from .stages import Chain
+from .targets import TargetCalls
+
+_NO_EVENTS = Chain("event", ())
+
+
+class Gateway:
+    """Holds the snapshot in force and serves requests with it."""
+
+    def __init__(self, snapshot: Snapshot, observer: Observer) -> None:
+        self.snapshot = snapshot
+        self.observer = observer
+        self.is_draining = False
+        self._date = DateLine()
+
+    async def serve(self, incoming: Incoming, limit: AddressLimit | None) -> Answered:
+        """Answer one request; log it exactly once, whatever happens. Cancel: the client is gone, or a drain cuts."""
+        snapshot = self.snapshot
+        snapshot.num_exchanges += 1
+        try:
+            return await Serving(self, snapshot, incoming).run(limit)
+        finally:
+            snapshot.num_exchanges -= 1
+
+    def refuse(self, connection: DownstreamConnection, error: GatewayError) -> bytes:
+        """Return the whole answer to what never became a request, and log it."""
+        self.observer.refused(connection.peer_address, error)
+        request_id = new_request_id(None)
+        response = error_response(error, request_id, "")
+        head = b"HTTP/1.1 %d %b\r\n" % (error.kind.status, HTTPStatus(error.kind.status).phrase.encode())
+        own = ((b"Date", self.date()), (b"X-Request-Id", request_id.encode()), (b"Connection", b"close"))
+        fields = [*response.fields.raw, *own]
+        lines = b"".join(b"%b: %b\r\n" % pair for pair in fields)
+        body = response.body if isinstance(response.body, bytes) else b""
+        return b"%b%bContent-Length: %d\r\n\r\n%b" % (head, lines, len(body), body)
+
+    async def close(self) -> None:
+        """Close clusters and plugins of the snapshot in force, and the access log."""
+        for cluster in self.snapshot.clusters.values():
+            cluster.close()
+        for name, instance in self.snapshot.instances.items():
+            close_plugin(name, instance)
+        self.observer.access_log.close()
+
+    def date(self) -> bytes:
+        """Return the value of the Date field for now."""
+        return self._date.at(time.time())  # noqa: TID251 - the wall clock itself is wanted
+
+
+class Serving:
+    """One exchange being served: from here every way out leads through `_end`."""
+
+    def __init__(self, gateway: Gateway, snapshot: Snapshot, incoming: Incoming) -> None:
+        loop = asyncio.get_running_loop()
+        connection, head = incoming.connection, incoming.head
+        self._gateway = gateway
+        self._snapshot = snapshot
+        self._connection = connection
+        self._writer = AnswerWriter(
+            connection,
+            is_head=head.method == b"HEAD",
+            version=head.version,
+            is_kept=head.is_keep_alive and not gateway.is_draining,
+        )
+        self._writer.is_continue_due = head.expects_continue
+        self._record = Record(loop.time())
+        self._media_type = ""
+        payload = incoming.payload if head.has_body else None
+        length = head.content_length if not head.is_chunked else None
+        self._body = ClientBody(payload, length, self._writer, connection.settings.body_timeout_s)
+        fields = Fields(head.fields)
+        self._origin = origin_of(
+            connection.peer_address, connection.settings.is_tls, head.host, fields, connection.settings.trusted_proxies
+        )
+        self._exchange = self._new_exchange(incoming, fields, loop)
+        calls = TargetCalls(
+            self._exchange, self._body, self._record, snapshot.clusters, (self._origin, connection.settings.forwarded)
+        )
+        self._calls = calls
+        self._pipeline = Pipeline(self._exchange, self._body, self._record, snapshot)
+
+    def _new_exchange(self, incoming: Incoming, fields: Fields, loop: asyncio.AbstractEventLoop) -> Exchange:
+        head, origin = incoming.head, self._origin
+        target = head.target.decode("latin-1")
+        path, _, query = _origin_form(target).partition("?")
+        path = "/" if path == "*" else path  # OPTIONS of the server as a whole (RFC 9112 §3.2.4)
+        upgrade = (fields.get("upgrade") or "").lower()
+        request = Request(
+            method=head.method.decode("latin-1"),
+            target=target,
+            path=path,
+            query=query,
+            host=origin.host,
+            scheme=origin.scheme,
+            peer=origin.peer,
+            client=origin.client,
+            fields=fields,
+            body=self._body,
+            version=head.version,
+            is_upgrade=upgrade == "websocket" and head.method == b"GET" and not head.has_body,
+        )
+        exchange = Exchange(request, new_request_id(fields.get("x-request-id")), loop.time)
+        exchange.traceparent, exchange.trace_id = continue_trace(fields.get("traceparent"))
+        exchange.models = self._snapshot.models
+        _read_wishes(exchange, fields)
+        return exchange
+
+    async def run(self, limit: AddressLimit | None) -> Answered:
+        """Serve the exchange to its end."""
+        self._connection.exchange_task = asyncio.current_task()
+        try:
+            await self._run(limit)
+        except GatewayError as error:
+            await self._fail(error)
+        except asyncio.CancelledError:
+            if not await self._cut_by_drain():
+                raise
+        except Exception as error:
+            self._gateway.observer.crashed(error)
+            await self._fail(GatewayError("internal", repr(error)))
+        finally:
+            await self._end()
+        return Answered(self._writer.is_kept and self._body.is_read)
+
+    async def _run(self, limit: AddressLimit | None) -> None:
+        if limit is not None:
+            self._check_address(limit)
+        response = await self._pipeline.answer(self._calls)
+        dispatch = self._calls.dispatched
+        if dispatch is not None and dispatch.upgraded is not None:
+            self._decorate(response)
+            await run_tunnel(self._connection, dispatch.upgraded, response, self._record)
+            return
+        await self._send(response)
+
+    def _check_address(self, limit: AddressLimit) -> None:
+        wait_s = limit.take(self._exchange.request.client, self._exchange.now())
+        if wait_s > 0:
+            retry_after = str(max(1, int(-(-wait_s // 1)))).encode()
+            raise GatewayError(
+                "rate_limited", "the limit by address of the listener", fields=((b"Retry-After", retry_after),)
+            )
+
+    async def _send(self, response: Response) -> None:
+        program = self._pipeline.program
+        if program is not None:
+            await self._change_head(program, response)
+        self._decorate(response)
+        events = program.chains["event"] if program is not None else _NO_EVENTS
+        relay = Relay(self._exchange, self._record, self._writer, events)
+        self._media_type = (response.fields.get("content-type") or "").lower()
+        try:
+            await relay.send(response)
+        except GatewayError as error:
+            self._record.error = error
+            if not self._writer.is_begun:
+                raise
+            await relay.cut(error, self._media_type)
+
+    async def _change_head(self, program: RouteProgram, response: Response) -> None:
+        program.response_edits.apply(response.fields)
+        if not program.chains["response_head"]:
+            return
+        try:
+            await program.chains["response_head"].every(self._exchange, response)
+        except BaseException:
+            await close_body(response.body)
+            raise
+
+    def _decorate(self, response: Response) -> None:
+        """Add what every answer carries."""
+        fields, record, served = response.fields, self._record, self._record.served
+        for name, value in record.added_fields:
+            fields.set(name, value)
+        if "date" not in fields:
+            fields.raw.append((b"Date", self._gateway.date()))
+        fields.set("x-request-id", self._exchange.request_id)
+        if served.target is not None:
+            fields.raw.append((b"X-Headgate-Target", served.target.name.encode("latin-1", "replace")))
+        if served.num_attempts:
+            fields.raw.append((b"X-Headgate-Attempts", b"%d" % served.num_attempts))
+        if served.is_fallback:
+            fields.raw.append((b"X-Headgate-Fallback", b"true"))
+        if record.cache_status is not None:
+            fields.raw.append((b"X-Headgate-Cache", record.cache_status.encode("latin-1", "replace")))
+
+    async def _fail(self, error: GatewayError) -> None:
+        """Answer with an error, where no answer has begun."""
+        self._record.error = error
+        if error.kind.name == "client_gone":
+            self._record.is_client_gone = True
+        self._record.drop_store()
+        if self._writer.is_begun or self._record.is_client_gone:
+            self._writer.cut()
+            return
+        if error.kind.is_closing:
+            self._writer.is_kept = False
+        response = error_response(error, self._exchange.request_id, self._exchange.request.path)
+        try:
+            await self._send(response)
+        except GatewayError:  # gone meanwhile
+            self._record.is_client_gone = True
+
+    async def _cut_by_drain(self) -> bool:
+        """Give a typed end to an exchange that outlived the grace of a drain; False if the client is gone instead."""
+        task = asyncio.current_task()
+        if self._connection.transport is None or not self._gateway.is_draining or task is None:
+            self._record.is_client_gone = True
+            self._record.error = GatewayError("client_gone", "the connection closed")
+            self._writer.is_kept = False
+            return False
+        task.uncancel()
+        error = GatewayError("draining", "cut at the end of the grace")
+        if self._writer.is_begun:
+            self._record.error = error
+            await Relay(self._exchange, self._record, self._writer, _NO_EVENTS).cut(error, self._media_type)
+        else:
+            await self._fail(error)
+        return True
+
+    async def _end(self) -> None:
+        """Give everything back and log."""
+        await self._calls.close()
+        self._record.received_bytes += self._body.received_bytes
+        self._record.release()
+        outcome = self._record.outcome(self._exchange.now(), self._exchange.model, self._exchange.extra)
+        self._gateway.observer.ended(self._exchange, outcome)
+        program = self._pipeline.program
+        if program is not None and program.chains["log"]:
+            await program.chains["log"].every(self._exchange, outcome)
+
+
+def _origin_form(target: str) -> str:
+    """Return path and query of a target in absolute form too (RFC 9112 §3.2.2)."""
+    if target.startswith("/") or "://" not in target:
+        return target
+    rest = target.partition("://")[2]
+    slash = min((at for at in (rest.find("/"), rest.find("?")) if at >= 0), default=len(rest))
+    path = rest[slash:]
+    return path if path.startswith("/") else f"/{path}"
+
+
+def _read_wishes(exchange: Exchange, fields: Mapping[str, str]) -> None:
+    """Read what a client may ask of the gateway: no fallback, a shorter deadline, a priority."""
+    exchange.is_fallback_off = (fields.get("x-headgate-fallback") or "").strip().lower() == "off"
+    said = (fields.get("x-headgate-deadline-ms") or "").strip()
+    if said.isascii() and said.isdigit() and len(said) <= 12:
+        exchange.deadline = exchange.now() + int(said) / 1000
+    exchange.priority = (fields.get("x-headgate-priority") or "default").strip().lower()
+
+

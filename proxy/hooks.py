@@ -1,0 +1,174 @@
+"""Finds plugins by entry point, refuses wrong ones, makes instances.
+
+A wrong plugin is refused while loading, with its name, version, file and line, and what is wanted: an unknown hook, a
+wrong argument, an answer of the wrong type, `async def` where only `def` can be.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import types
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import pluggy
+from pydantic import BaseModel
+
+from .hookspecs import ENTRY_POINT_GROUP, PROJECT, STAGES, Hookspecs
+
+_STAGE_OF = {rule.hook: stage for stage, rule in STAGES.items()}
+_SYNC_ONLY = frozenset({"headgate_configure", "headgate_metrics", "headgate_event"})
+_SPECS = {name: member for name, member in vars(Hookspecs).items() if name.startswith("headgate_")}
+_SPEC_ARGUMENTS = {name: tuple(inspect.signature(spec).parameters)[1:] for name, spec in _SPECS.items()}
+
+
+class PluginError(Exception):
+    """A plugin that cannot be used. The message names it and says what is wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class PluginType:
+    """A checked plugin class: where it came from, its settings, the stages it implements."""
+
+    name: str
+    version: str
+    package: str
+    cls: type
+    config: type[BaseModel] | None
+    route_options: type[BaseModel] | None
+    stages: frozenset[str]
+    hooks: frozenset[str] = field(default_factory=frozenset)
+
+
+def discover() -> dict[str, EntryPoint]:
+    """Return every entry point of the group by name, without importing one. Raises: PluginError for a name taken twice."""
+    found: dict[str, EntryPoint] = {}
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        other = found.get(point.name)
+        if other is not None and other.value != point.value:
+            raise PluginError(
+                f"plugin `{point.name}` is offered twice: by {_origin(other)} and {_origin(point)}; uninstall one of them"
+            )
+        found[point.name] = point
+    return found
+
+
+def load_type(name: str, point: EntryPoint) -> PluginType:
+    """Import and check one plugin. Raises: PluginError."""
+    where = f"plugin `{name}` ({_origin(point)})"
+    try:
+        cls = point.load()
+    except Exception as error:
+        raise PluginError(f"{where}: expected `{point.value}` to import, got {error!r}") from error
+    if not inspect.isclass(cls):
+        raise PluginError(f"{where}: expected a class, got {type(cls).__name__} `{point.value}`")
+    hooks = frozenset(_checked_hooks(cls, where))
+    if not hooks:
+        raise PluginError(f"{where}: {_position(cls)}: expected at least one method marked with `hookimpl`")
+    return PluginType(
+        name=name,
+        version=point.dist.version if point.dist else "unknown",
+        package=point.dist.name if point.dist else "unknown",
+        cls=cls,
+        config=_model(cls, "Config", where),
+        route_options=_model(cls, "RouteOptions", where),
+        stages=frozenset(_STAGE_OF[hook] for hook in hooks if hook in _STAGE_OF),
+        hooks=hooks,
+    )
+
+
+def make(kind: PluginType, settings: BaseModel | None) -> object:
+    """Make an instance. Raises: PluginError where the constructor fails."""
+    try:
+        return kind.cls(settings) if kind.config is not None else kind.cls()
+    except Exception as error:
+        raise PluginError(f"plugin `{kind.name}` {kind.version}: could not be made: {error}") from error
+
+
+def manager() -> pluggy.PluginManager:
+    """Return a plugin manager that knows the specifications."""
+    plugins = pluggy.PluginManager(PROJECT)
+    plugins.add_hookspecs(Hookspecs)
+    return plugins
+
+
+def _checked_hooks(cls: type, where: str) -> Iterator[str]:
+    for attribute in dir(cls):
+        function = inspect.getattr_static(cls, attribute)
+        is_marked = hasattr(function, f"{PROJECT}_impl")
+        if not is_marked and not attribute.startswith("headgate_"):
+            continue
+        at = f"{where}: {_position(function)}: `{attribute}`"
+        if not is_marked:
+            raise PluginError(f"{at}: expected the mark `@hookimpl` on a method with a hook's name")
+        if attribute not in _SPECS:
+            raise PluginError(f"{at}: no such hook{_nearest(attribute)}")
+        _check_hook(attribute, function, at)
+        yield attribute
+
+
+def _check_hook(name: str, function: Any, at: str) -> None:
+    if not inspect.isfunction(function):
+        raise PluginError(f"{at}: expected a plain method, got {type(function).__name__}")
+    if inspect.iscoroutinefunction(function) and name in _SYNC_ONLY:
+        raise PluginError(f"{at}: expected `def`, got `async def`")
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise PluginError(f"{at}: expected a function that returns, got a generator")
+    wanted = _SPEC_ARGUMENTS[name]
+    given = tuple(inspect.signature(function).parameters)[1:]
+    if given != wanted:
+        raise PluginError(f"{at}: expected the arguments (self, {', '.join(wanted)}), got (self, {', '.join(given)})")
+    _check_return(name, function, at)
+
+
+def _check_return(name: str, function: Any, at: str) -> None:
+    """Refuse a declared return type that the stage cannot take; without a declaration the answer is checked when given."""
+    try:
+        declared = typing.get_type_hints(function).get("return", typing.Any)
+    except Exception:  # a forward reference that only a type checker can follow
+        return
+    allowed: tuple[type, ...] = STAGES[_STAGE_OF[name]].returns if name in _STAGE_OF else ()
+    for part in _parts(declared):
+        if part is typing.Any or part is type(None) or part in allowed:
+            continue
+        if inspect.isclass(part) and any(issubclass(part, kind) for kind in allowed):
+            continue
+        names = " | ".join([kind.__name__ for kind in allowed] + ["None"])
+        raise PluginError(f"{at}: expected the return type {names}, got {getattr(part, '__name__', part)}")
+
+
+def _parts(declared: Any) -> tuple[Any, ...]:
+    if typing.get_origin(declared) in (typing.Union, types.UnionType):
+        return typing.get_args(declared)
+    return (declared,)
+
+
+def _model(cls: type, name: str, where: str) -> type[BaseModel] | None:
+    model = getattr(cls, name, None)
+    if model is None:
+        return None
+    if not (inspect.isclass(model) and issubclass(model, BaseModel)):
+        raise PluginError(f"{where}: {_position(cls)}: expected `{name}` to be a pydantic model, got {model!r}")
+    return model
+
+
+def _position(thing: Any) -> str:
+    try:
+        file = inspect.getsourcefile(thing) or "<unknown file>"
+        line = inspect.getsourcelines(thing)[1]
+    except (TypeError, OSError):
+        return "<unknown file>"
+    return f"{file}:{line}"
+
+
+def _nearest(name: str) -> str:
+    near = difflib.get_close_matches(name, _SPECS, n=1)
+    return f"; did you mean `{near[0]}`?" if near else f"; the hooks are {', '.join(sorted(_SPECS))}"
+
+
+def _origin(point: EntryPoint) -> str:
+    return f"{point.dist.name} {point.dist.version}" if point.dist else point.value

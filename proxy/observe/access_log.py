@@ -1,0 +1,124 @@
+"""One JSON line per exchange."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, BinaryIO
+
+import orjson
+
+from ..exchange.exchange import Exchange
+from ..verdicts import Outcome
+
+MAX_QUEUED = 10_000
+_MAX_TEXT = 2048
+_CLOSE_S = 1.0
+
+
+class AccessLog:
+    """Writes lines to standard output (`-`), to a file, or nowhere (`off`).
+
+    Lines are handed to a thread, so that a slow disk or an unread pipe never holds an exchange up; what does not fit
+    into its queue of `MAX_QUEUED` lines is counted in `num_lost`. A file is opened for appending and reopened by
+    `reopen`, so that it can be rotated. A line never holds a body, a query, or a credential.
+    """
+
+    def __init__(self, destination: str) -> None:
+        self._destination = destination
+        self._file: BinaryIO | None = None
+        self._lines: SimpleQueue[bytes | None] = SimpleQueue()
+        self._thread: Thread | None = None
+        self.num_lost = 0
+        self.reopen()
+
+    def reopen(self) -> None:
+        """Open the destination (anew). Raises: OSError; then the one before stays."""
+        if self._destination == "-":
+            self._file = sys.stdout.buffer
+        elif self._destination != "off":
+            before, self._file = self._file, open(self._destination, "ab", buffering=0)  # noqa: SIM115 - kept open
+            if before is not None:
+                before.close()
+        if self._file is not None and self._thread is None:
+            self._thread = Thread(target=self._run, name="access log", daemon=True)
+            self._thread.start()
+
+    def close(self) -> None:
+        """Write what is queued, for at most a second, and close the file."""
+        if self._thread is not None:
+            self._lines.put(None)
+            self._thread.join(_CLOSE_S)
+            self._thread = None
+        if self._file is not None and self._destination != "-":
+            self._file.close()
+        self._file = None
+
+    def write(self, exchange: Exchange, outcome: Outcome) -> None:
+        """Write the line of an exchange."""
+        self._put(_line(exchange, outcome))
+
+    def write_refused(self, peer: str, error: str, status: int, detail: str) -> None:
+        """Write the line of what never became a request."""
+        self._put({"ts": _now(), "peer": peer, "status": status, "error": error, "detail": detail[:_MAX_TEXT]})
+
+    def _put(self, line: dict[str, Any]) -> None:
+        if self._thread is None:
+            return
+        if self._lines.qsize() >= MAX_QUEUED:
+            self.num_lost += 1
+            return
+        self._lines.put(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+
+    def _run(self) -> None:
+        while (line := self._lines.get()) is not None:
+            try:
+                if self._file is not None:
+                    self._file.write(line)
+                    if self._lines.empty():
+                        self._file.flush()
+            except (OSError, ValueError):
+                self.num_lost += 1  # a full disk must not cost a client its answer
+
+
+def _line(exchange: Exchange, outcome: Outcome) -> dict[str, Any]:
+    request, identity = exchange.request, exchange.identity
+    return {
+        "ts": _now(),
+        "request_id": exchange.request_id,
+        "trace_id": exchange.trace_id,
+        "client": request.client,
+        "method": _shown(request.method),
+        "host": _shown(request.host),
+        "path": _shown(request.path),
+        "route": exchange.route.name or None,
+        "key_id": identity.key_id if identity else None,
+        "tenant": identity.tenant if identity else None,
+        "model": _shown(outcome.model) if outcome.model else None,
+        "target": outcome.target,
+        "attempts": outcome.attempts,
+        "fallback": outcome.is_fallback,
+        "cache": outcome.cache,
+        "status": outcome.status,
+        "error": outcome.error,
+        "detail": outcome.detail[:_MAX_TEXT] or None,
+        "client_gone": outcome.is_client_gone,
+        "received_bytes": outcome.received_bytes,
+        "sent_bytes": outcome.sent_bytes,
+        "duration_ms": round(outcome.duration_s * 1000, 3),
+        "first_byte_ms": None if outcome.first_byte_s is None else round(outcome.first_byte_s * 1000, 3),
+        "prompt_tokens": outcome.prompt_tokens,
+        "completion_tokens": outcome.completion_tokens,
+        **({"extra": dict(outcome.extra)} if outcome.extra else {}),
+    }
+
+
+def _shown(text: str) -> str:
+    # What came as bytes was read as Latin-1, so any text can be written; only its length has to be bounded.
+    return text[:_MAX_TEXT].encode("utf-8", "replace").decode()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

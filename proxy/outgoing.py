@@ -1,0 +1,109 @@
+"""The request as one target gets it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from .body_scan import BodyScan
+from .exchange.exchange import Exchange
+from .exchange.replay import ReplayBuffer
+from .forwarded import SPOOFABLE, Origin, forwarded_fields
+from .http1.fields import end_to_end
+from .upstream.attempt import OutgoingHead
+from .upstream.cluster import Cluster, Member
+from .upstream.sender import BodySource
+from .verdicts import Target
+
+_OWN = frozenset({b"host", b"content-length", b"via", b"x-request-id", b"traceparent", b"expect"})
+
+
+class Outgoing:
+    """Writes the head and body of one exchange for each target that is tried.
+
+    Nothing of the client's head is copied as bytes of a line: every field is written again from its parsed name and
+    value, hop-by-hop fields and those that a client must not set are left out.
+    """
+
+    __slots__ = ("_base", "_body", "_exchange", "_origin", "_scan", "_style")
+
+    def __init__(
+        self, exchange: Exchange, body: BodySource, origin: Origin, style: str, scan: BodyScan | None
+    ) -> None:
+        self._exchange = exchange
+        self._body = body
+        self._origin = origin
+        self._style = style
+        self._scan = scan
+        self._base = self._common()
+
+    def _common(self) -> list[tuple[bytes, bytes]]:
+        request = self._exchange.request
+        kept = [
+            pair
+            for pair in end_to_end(request.fields.raw)
+            if (name := pair[0].lower()) not in _OWN and name not in SPOOFABLE and not name.startswith(b"x-headgate-")
+        ]
+        kept += forwarded_fields(self._origin, self._style)
+        kept.append((b"X-Request-Id", self._exchange.request_id.encode()))
+        kept.append((b"Traceparent", self._exchange.traceparent.encode()))
+        vias = [value for name, value in request.fields.raw if name.lower() == b"via"]
+        kept.append((b"Via", b", ".join([*vias, b"1.1 headgate"])))
+        if request.is_upgrade:
+            kept += [(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")]
+        return kept
+
+    def head_for(self, target: Target, cluster: Cluster, member: Member) -> OutgoingHead:
+        """Write the request head for `target`."""
+        settings, request = cluster.settings, self._exchange.request
+        host = self._origin.host if settings.is_host_preserved else member.endpoint.authority
+        fields = [(b"Host", host.encode("latin-1")), *self._base]
+        fields += self._framing(self.body_for(target))
+        fields.append((b"X-Headgate-Deadline-Ms", b"%d" % self._remaining_ms()))
+        for name in settings.removed_fields:
+            fields = _without(fields, name)
+        replaced = [settings.credential] if settings.credential else []
+        for name, value in (*replaced, *settings.set_fields):
+            fields = [*_without(fields, name), (name.encode("latin-1"), value.encode("latin-1"))]
+        return OutgoingHead(request.method.encode("latin-1"), request.target.encode("latin-1"), fields)
+
+    def body_for(self, target: Target) -> BodySource:
+        """Return the body for `target`: the client's, or the same with the target's model written into it."""
+        scan = self._scan
+        if scan is None or target.model is None or scan.model is None or scan.model == target.model:
+            return self._body
+        return _Fixed(scan.with_model(target.model))
+
+    def _framing(self, body: BodySource) -> Sequence[tuple[bytes, bytes]]:
+        request = self._exchange.request
+        if isinstance(body, _Fixed):
+            return [(b"Content-Length", b"%d" % body.length)]
+        if request.body.is_empty:
+            # RFC 9110 §8.6: a method that expects content says so even where there is none.
+            return [(b"Content-Length", b"0")] if request.method in ("POST", "PUT", "PATCH") else []
+        if request.body.length is not None:
+            return [(b"Content-Length", b"%d" % request.body.length)]
+        return [(b"Transfer-Encoding", b"chunked")]
+
+    def _remaining_ms(self) -> int:
+        return max(0, int((self._exchange.deadline - asyncio.get_running_loop().time()) * 1000))
+
+
+class _Fixed:
+    """A body that is whole already."""
+
+    __slots__ = ("length", "replay")
+
+    def __init__(self, data: bytes) -> None:
+        self.length = len(data)
+        self.replay = ReplayBuffer(len(data))
+        self.replay.replace(data)
+
+    async def more(self) -> bool:
+        """Nothing more comes."""
+        return False
+
+
+def _without(fields: list[tuple[bytes, bytes]], name: str) -> list[tuple[bytes, bytes]]:
+    wanted = name.lower().encode("latin-1")
+    return [pair for pair in fields if pair[0].lower() != wanted]

@@ -1,0 +1,145 @@
+"""A request's way: every stage, in the order in which it runs."""
+
+from __future__ import annotations
+
+from .body_scan import BodyScan, scan
+from .downstream.body import ClientBody
+from .errors import GatewayError
+from .exchange.exchange import Exchange
+from .exchange.message import Response
+from .record import Record
+from .snapshot import RouteProgram, Snapshot
+from .targets import TargetCalls, in_order
+from .verdicts import Hit, Identity, Miss, Reject, Reservation, Route
+
+
+class Pipeline:
+    """Leads one exchange to its answer. Every way out that is not an answer is a GatewayError."""
+
+    __slots__ = ("_body", "_exchange", "_record", "_snapshot", "calls", "program")
+
+    def __init__(self, exchange: Exchange, body: ClientBody, record: Record, snapshot: Snapshot) -> None:
+        self._exchange = exchange
+        self._body = body
+        self._record = record
+        self._snapshot = snapshot
+        self.program: RouteProgram | None = None
+        self.calls: TargetCalls | None = None
+
+    async def answer(self, calls: TargetCalls) -> Response:
+        """Return the answer, from a cache, a plugin, or the targets. Raises: GatewayError."""
+        self.calls = calls
+        program = self._match()
+        await self._authenticate(program)
+        body_scan = await self._read_model(program)
+        await self._route(program)
+        self._authorize()
+        await self._admit(program)
+        await self._change_request(program)
+        hit = await self._look_up(program)
+        if hit is not None:
+            return hit
+        calls.prepare(program, body_scan if not self._body.is_replaced else await self._scan_again(program))
+        return await self._aggregate(program) or await calls.dispatch(in_order(self._exchange.groups))
+
+    def _match(self) -> RouteProgram:
+        exchange, request = self._exchange, self._exchange.request
+        program, params = self._snapshot.match(request)
+        self.program = program
+        exchange.route = program.view
+        exchange.params = params
+        exchange.groups = program.view.groups
+        exchange.deadline = min(exchange.deadline, exchange.now() + program.deadline_s)
+        if request.is_upgrade and not program.is_websocket_allowed:
+            request.is_upgrade = False
+        self._body.limit(program.replay_buffer_bytes, program.view.body_limit_bytes)
+        return program
+
+    async def _authenticate(self, program: RouteProgram) -> None:
+        chain = program.chains["auth"]
+        if not chain:
+            return
+        verdict: Identity | Reject | None = await chain.first(self._exchange)
+        if verdict is None:
+            raise GatewayError(
+                "unauthenticated", "no auth plugin knew the credential", fields=((b"WWW-Authenticate", b"Bearer"),)
+            )
+        if isinstance(verdict, Reject):
+            raise rejected(verdict)
+        self._exchange.identity = verdict
+        if not verdict.may_use_route(program.view.name):
+            raise GatewayError("forbidden", f"identity {verdict.key_id} may not use route {program.view.name}")
+
+    async def _read_model(self, program: RouteProgram) -> BodyScan | None:
+        if not program.reads_model or self._body.is_empty:
+            return None
+        body_scan = scan(await self._body.read(program.scan_limit_bytes))
+        self._exchange.model = body_scan.model
+        return body_scan
+
+    async def _scan_again(self, program: RouteProgram) -> BodyScan | None:
+        return scan(await self._body.read(program.scan_limit_bytes)) if program.reads_model else None
+
+    async def _route(self, program: RouteProgram) -> None:
+        chain = program.chains["route"]
+        if not chain:
+            return
+        verdict: Route | Reject | None = await chain.first(self._exchange)
+        if isinstance(verdict, Reject):
+            raise rejected(verdict)
+        if verdict is not None:
+            self._snapshot.check_targets(verdict.groups)
+            self._exchange.groups = verdict.groups
+            self._exchange.model = verdict.model or self._exchange.model
+
+    def _authorize(self) -> None:
+        identity, model = self._exchange.identity, self._exchange.model
+        if identity is not None and model is not None and not identity.may_use_model(model):
+            # Not 403: which models exist is not told to who may not use them.
+            raise GatewayError("model_not_found", f"identity {identity.key_id} may not use model {model}")
+
+    async def _admit(self, program: RouteProgram) -> None:
+        chain = program.chains["ratelimit"]
+        if not chain:
+            return
+        async for verdict in chain.each(self._exchange):
+            if isinstance(verdict, Reservation):
+                self._record.reserve(verdict)
+            else:
+                raise rejected(verdict)
+
+    async def _change_request(self, program: RouteProgram) -> None:
+        program.request_edits.apply(self._exchange.request.fields)
+        chain = program.chains["request"]
+        if not chain:
+            return
+        async for verdict in chain.each(self._exchange):
+            raise rejected(verdict)
+
+    async def _look_up(self, program: RouteProgram) -> Response | None:
+        chain = program.chains["cache"]
+        if not chain or self._exchange.request.is_upgrade:
+            return None
+        verdict: Hit | Miss | None = await chain.first(self._exchange)
+        if verdict is None:
+            return None
+        self._record.cache_status = verdict.status
+        if isinstance(verdict, Hit):
+            return verdict.response
+        self._record.keep_store(verdict.store)
+        return None
+
+    async def _aggregate(self, program: RouteProgram) -> Response | None:
+        chain = program.chains["aggregate"]
+        if not chain:
+            return None
+        verdict: Response | Reject | None = await chain.first(self._exchange)
+        if isinstance(verdict, Reject):
+            raise rejected(verdict)
+        return verdict
+
+
+def rejected(verdict: Reject) -> GatewayError:
+    """Return a plugin's refusal as an error of the table."""
+    fields = tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in verdict.fields)
+    return GatewayError(verdict.kind, verdict.detail, public=verdict.message or None, fields=fields)

@@ -1,0 +1,136 @@
+"""What the core notes while an exchange runs, until the log stage sees it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from .errors import GatewayError
+from .exchange.message import Response
+from .upstream.dispatch import Served
+from .verdicts import Outcome, Reservation, Settlement, Store
+
+_log = logging.getLogger("headgate.plugins")
+
+
+class Record:
+    """Facts of one exchange, and what has to be given back at its end."""
+
+    __slots__ = (
+        "_reservations",
+        "_store",
+        "added_fields",
+        "cache_status",
+        "completion_tokens",
+        "error",
+        "first_byte_at",
+        "is_client_gone",
+        "is_complete",
+        "prompt_tokens",
+        "received_bytes",
+        "sent_bytes",
+        "served",
+        "started_at",
+        "status",
+    )
+
+    def __init__(self, started_at: float) -> None:
+        self.started_at = started_at
+        self.first_byte_at: float | None = None
+        self.status = 0
+        self.error: GatewayError | None = None
+        self.served = Served()
+        self.cache_status: str | None = None
+        self.received_bytes = 0
+        self.sent_bytes = 0
+        self.prompt_tokens: int | None = None
+        self.completion_tokens: int | None = None
+        self.is_client_gone = False
+        self.is_complete = False
+        self.added_fields: list[tuple[str, str]] = []
+        self._reservations: list[Reservation] = []
+        self._store: Store | None = None
+
+    def reserve(self, reservation: Reservation) -> None:
+        """Keep a reservation to settle at the end."""
+        self._reservations.append(reservation)
+        self.added_fields.extend(reservation.fields)
+
+    def keep_store(self, store: Store | None) -> None:
+        """Keep a cache's store to commit or discard at the end."""
+        self._store = store
+
+    def offer(self, response: Response) -> None:
+        """Show the cache the head of the answer."""
+        store = self._store
+        if store is not None and not _agreed(lambda: store.begin(response)):
+            self.drop_store()
+
+    def feed(self, piece: bytes) -> None:
+        """Show the cache a piece of the body."""
+        store = self._store
+        if store is not None and not _agreed(lambda: store.write(piece)):
+            self.drop_store()
+
+    def drop_store(self) -> None:
+        """The cache does not want this answer."""
+        store, self._store = self._store, None
+        if store is not None:
+            _guarded(store.discard)
+
+    def release(self) -> None:
+        """Settle every reservation and end the store: exactly once, on every way out."""
+        store, self._store = self._store, None
+        if store is not None:
+            # An answer of a fallback must never be found under the primary's key.
+            is_good = self.is_complete and self.error is None and not self.served.is_fallback
+            _guarded(store.commit if is_good else store.discard)
+        reservations, self._reservations = self._reservations, []
+        settlement = self._settlement()
+        for reservation in reservations:
+            if reservation.settle is not None:
+                settle = reservation.settle
+                _guarded(lambda settle=settle: settle(settlement))  # type: ignore[misc]
+
+    def _settlement(self) -> Settlement:
+        error = self.error.kind.name if self.error else None
+        return Settlement(self.status, error, self.prompt_tokens, self.completion_tokens, self.is_client_gone)
+
+    def outcome(self, now: float, model: str | None, extra: dict[str, str]) -> Outcome:
+        """Return everything the log stage may know."""
+        served = self.served
+        return Outcome(
+            status=self.status,
+            error=self.error.kind.name if self.error else None,
+            detail=self.error.detail if self.error else "",
+            target=served.target.name if served.target else None,
+            attempts=served.num_attempts,
+            is_fallback=served.is_fallback,
+            cache=self.cache_status,
+            received_bytes=self.received_bytes,
+            sent_bytes=self.sent_bytes,
+            duration_s=now - self.started_at,
+            first_byte_s=None if self.first_byte_at is None else self.first_byte_at - self.started_at,
+            model=model,
+            prompt_tokens=self.prompt_tokens,
+            completion_tokens=self.completion_tokens,
+            is_client_gone=self.is_client_gone,
+            extra=extra,
+        )
+
+
+def _agreed(ask: Callable[[], bool]) -> bool:
+    """Ask a plugin; its failure means no."""
+    try:
+        return ask()
+    except Exception as error:
+        _log.error("a cache failed to take an answer: %r", error, exc_info=error)
+        return False
+
+
+def _guarded(call: Callable[[], None]) -> None:
+    """Run a plugin's clean-up: its failure must not cost the others theirs."""
+    try:
+        call()
+    except Exception as error:
+        _log.error("a plugin failed while an exchange was given back: %r", error, exc_info=error)

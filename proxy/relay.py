@@ -1,0 +1,102 @@
+"""Passes an answer on to the client."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from .downstream.writer import AnswerWriter
+from .error_answer import error_event
+from .errors import GatewayError
+from .exchange.exchange import Exchange
+from .exchange.message import Response
+from .exchange.sse import EventSplitter
+from .record import Record
+from .stages import Chain
+from .usage import UsageTap
+
+_LAST_EVENT_S = 1.0
+
+
+class Relay:
+    """One answer on its way to the client, seen by the cache's store and the usage tap."""
+
+    __slots__ = ("_events", "_exchange", "_record", "_usage", "_writer")
+
+    def __init__(self, exchange: Exchange, record: Record, writer: AnswerWriter, events: Chain) -> None:
+        self._exchange = exchange
+        self._record = record
+        self._writer = writer
+        self._events = events
+        self._usage: UsageTap | None = None
+
+    async def send(self, response: Response) -> None:
+        """Send the whole answer. Raises: GatewayError once the head is out and the rest will not come."""
+        body = response.body
+        try:
+            self._begin(response)
+            if isinstance(body, bytes):
+                await self._pass(body)
+            else:
+                await self._stream(response, body)
+            await self._writer.finish()
+            self._record.is_complete = True
+        finally:
+            await close_body(body)
+
+    def _begin(self, response: Response) -> None:
+        record, exchange = self._record, self._exchange
+        is_editing = bool(self._events) and _is_event_stream(response)
+        length = len(response.body) if isinstance(response.body, bytes) else response.length
+        if exchange.request.method == "HEAD" and response.length is not None:
+            length = response.length
+        record.offer(response)
+        if exchange.route.is_inference:
+            self._usage = UsageTap(response.fields.get("content-type") or "")
+        record.status = response.status
+        record.first_byte_at = exchange.now()
+        self._writer.begin(response.status, response.reason, response.fields.raw, None if is_editing else length)
+
+    async def _stream(self, response: Response, body: AsyncIterator[bytes]) -> None:
+        splitter = EventSplitter() if self._events and _is_event_stream(response) else None
+        async for piece in body:
+            await self._pass(piece if splitter is None else self._edited(splitter, piece))
+        if splitter is not None:
+            await self._pass(splitter.rest())
+        if self._usage is not None:
+            self._usage.finish()
+            self._note_usage(self._usage)
+
+    def _edited(self, splitter: EventSplitter, piece: bytes) -> bytes:
+        return b"".join(self._events.events(self._exchange, event) for event in splitter.feed(piece))
+
+    async def _pass(self, piece: bytes) -> None:
+        if not piece:
+            return
+        self._record.feed(piece)
+        if self._usage is not None:
+            self._usage.feed(piece)
+            self._note_usage(self._usage)
+        await self._writer.write(piece)
+        self._record.sent_bytes = self._writer.sent_bytes
+
+    def _note_usage(self, usage: UsageTap) -> None:
+        self._record.prompt_tokens = usage.prompt_tokens
+        self._record.completion_tokens = usage.completion_tokens
+
+    async def cut(self, error: GatewayError, content_type: str) -> None:
+        """End an answer whose head is out: an event stream by one in-band error, anything else by a reset."""
+        if content_type.startswith("text/event-stream") and self._writer.has_body and not self._writer.has_length:
+            await self._writer.end_with(error_event(error, self._exchange.request_id), _LAST_EVENT_S)
+        else:
+            self._writer.cut()
+
+
+async def close_body(body: bytes | AsyncIterator[bytes]) -> None:
+    """Give a streamed body's source back, read to its end or not."""
+    close: Callable[[], Awaitable[None]] | None = getattr(body, "aclose", None)
+    if close is not None:
+        await close()
+
+
+def _is_event_stream(response: Response) -> bool:
+    return (response.fields.get("content-type") or "").lower().startswith("text/event-stream")

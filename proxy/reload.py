@@ -1,0 +1,79 @@
+"""Replaces the configuration while the gateway runs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from .compile import PluginTypes, build
+from .config.problems import ConfigErrors
+from .config.schema import Config
+from .gateway import Gateway
+from .hooks import PluginError
+from .observe.metrics import Registry
+from .plugin_close import close_plugin
+from .snapshot import Snapshot
+from .tasks import spawn
+
+_log = logging.getLogger("headgate")
+_RETIRE_POLL_S = 0.1
+
+
+class ReloadError(Exception):
+    """A configuration that was not taken: the old one is still in force."""
+
+
+class Reloader:
+    """Reads, checks, builds, swaps. `last_error` is what stands against the file as it is now, if anything."""
+
+    def __init__(
+        self, gateway: Gateway, read: Callable[[PluginTypes], Config], types: PluginTypes, registry: Registry
+    ) -> None:
+        self._gateway = gateway
+        self._read = read
+        self._types = types
+        self._registry = registry
+        self._lock = asyncio.Lock()
+        self.last_error: str | None = None
+
+    async def reload(self) -> int:
+        """Put the file's present content in force; return the new version. Raises: ReloadError."""
+        async with self._lock:
+            try:
+                config = await asyncio.to_thread(self._read, self._types)
+                self._check_fixed(config)
+                snapshot = build(config, self._types, self._registry, self._gateway.snapshot)
+            except (ConfigErrors, PluginError, OSError, ReloadError) as error:
+                self.last_error = str(error)
+                raise ReloadError(str(error)) from error
+            old, self._gateway.snapshot = self._gateway.snapshot, snapshot
+            self.last_error = None
+            self._gateway.observer.reloaded(snapshot.version)
+            spawn(self._retire(old, snapshot), "retire a snapshot")
+            return snapshot.version
+
+    async def reload_logged(self) -> None:
+        """Reload, and say in the log how it went."""
+        try:
+            _log.info("reloaded: version %d is in force", await self.reload())
+        except ReloadError as error:
+            _log.error("kept version %d, the new configuration is refused:\n%s", self._gateway.snapshot.version, error)
+
+    def _check_fixed(self, config: Config) -> None:
+        now = self._gateway.snapshot.config
+        if config.listeners != now.listeners or config.admin != now.admin:
+            raise ReloadError("listeners and admin are fixed while the gateway runs: restart it to change them")
+
+    async def _retire(self, old: Snapshot, new: Snapshot) -> None:
+        """Close what only the old snapshot used, once its last exchange has ended."""
+        while old.num_exchanges:
+            await asyncio.sleep(_RETIRE_POLL_S)
+        kept_clusters = {id(cluster) for cluster in new.clusters.values()}
+        for cluster in old.clusters.values():
+            if id(cluster) not in kept_clusters:
+                cluster.close()
+        kept = {id(instance) for instance in new.instances.values()}
+        for name, instance in old.instances.items():
+            if id(instance) not in kept:
+                close_plugin(name, instance)

@@ -1,0 +1,116 @@
+"""Everything one request may read of the configuration, immutable.
+
+A reload builds a whole new snapshot and swaps one reference. An exchange keeps the snapshot it began with; clusters whose
+settings did not change, and plugin instances whose configuration did not, are carried over with their state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ..ext.route_table import RouteTable, normalize_path
+from .config.schema import Config
+from .errors import GatewayError
+from .exchange.exchange import RouteView
+from .exchange.fields import Fields
+from .exchange.message import Request
+from .exchange.plan import IDEMPOTENT, FallbackRule, RetryRule
+from .stages import Chain
+from .upstream.cluster import Cluster
+from .verdicts import Target
+
+Groups = tuple[tuple[Target, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FieldEdits:
+    """Fields that a route sets on, or removes from, every message."""
+
+    set: tuple[tuple[str, str], ...] = ()
+    removed: tuple[str, ...] = ()
+
+    def apply(self, fields: Fields) -> None:
+        """Edit `fields`."""
+        for name in self.removed:
+            fields.remove(name)
+        for name, value in self.set:
+            fields.set(name, value)
+
+
+@dataclass(frozen=True, slots=True)
+class RouteProgram:
+    """A route, compiled: what matching it means for an exchange."""
+
+    view: RouteView
+    chains: Mapping[str, Chain]
+    reads_model: bool
+    scan_limit_bytes: int
+    replay: Literal["never", "idempotent", "safe"]
+    replay_buffer_bytes: int
+    deadline_s: float
+    commit: Literal["head", "first_event"]
+    retry: RetryRule
+    fallback: FallbackRule
+    max_attempts: int
+    busy_wait_s: float
+    is_websocket_allowed: bool
+    request_edits: FieldEdits
+    response_edits: FieldEdits
+
+    def may_resend(self, method: str, fields: Fields) -> bool:
+        """Whether a request may be sent again after bytes of it went out (RFC 9110 §9.2.2)."""
+        if self.replay == "idempotent":
+            return method in IDEMPOTENT or "idempotency-key" in fields
+        return self.replay == "safe"
+
+
+class Snapshot:
+    """One configuration in force. `num_exchanges` counts those that still use it."""
+
+    __slots__ = ("_is_path_free", "clusters", "config", "instances", "models", "num_exchanges", "programs", "table", "version")
+
+    def __init__(
+        self,
+        config: Config,
+        version: int,
+        programs: tuple[RouteProgram, ...],
+        table: RouteTable,
+        clusters: Mapping[str, Cluster],
+        instances: Mapping[str, Any],
+        models: Mapping[str, Groups],
+    ) -> None:
+        self.config = config
+        self.version = version
+        self.programs = programs
+        self.table = table
+        self.clusters = clusters
+        self.instances = instances
+        self.models = models
+        self.num_exchanges = 0
+        self._is_path_free = all(route.match.path == "/{*rest}" for route in config.routes)
+
+    def match(self, request: Request) -> tuple[RouteProgram, Mapping[str, str]]:
+        """Return the route of a request and its path parameters. Raises: GatewayError 400, 404 or 405."""
+        path = request.path
+        if normalize_path(path) is None:
+            # Two readings of one path must not lead to two policies; where no route looks at the path there is but one.
+            if not self._is_path_free:
+                raise GatewayError("bad_request", "the path is ambiguous: empty or dot segments, or encoded separators")
+            path = "/"
+        found = self.table.match(request.host, path, request.method, request.fields)
+        if found is not None:
+            return self.programs[found.index], found.params
+        allowed = self.table.allowed_methods(request.host, path)
+        if allowed:
+            allow = ", ".join(sorted(allowed)).encode()
+            raise GatewayError("method_not_allowed", f"allowed: {allow.decode()}", fields=((b"Allow", allow),))
+        raise GatewayError("route_not_found", f"no route for {request.method} {request.host} {request.path}")
+
+    def check_targets(self, groups: Groups) -> None:
+        """Refuse what a route plugin names and the configuration does not. Raises: GatewayError."""
+        for group in groups:
+            for target in group:
+                if target.cluster not in self.clusters:
+                    raise GatewayError("stage_failed", f"a route plugin names the unknown cluster {target.cluster!r}")

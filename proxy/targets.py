@@ -1,0 +1,125 @@
+"""Calls the targets of an exchange: the whole list for dispatch, one of them for an aggregate."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+
+from .body_scan import BodyScan
+from .downstream.body import ClientBody
+from .errors import GatewayError
+from .exchange.exchange import Exchange
+from .exchange.message import Response
+from .exchange.plan import Plan
+from .forwarded import Origin
+from .outgoing import Outgoing
+from .record import Record
+from .snapshot import RouteProgram
+from .upstream.cluster import Cluster
+from .upstream.dispatch import Dispatch, Served, Work
+from .verdicts import Target
+
+MAX_CALLS = 64
+
+
+def in_order(groups: tuple[tuple[Target, ...], ...]) -> tuple[Target, ...]:
+    """Return the targets in the order of trying: group by group, inside a group drawn by weight."""
+    ordered: list[Target] = []
+    for group in groups:
+        left = list(group)
+        while len(left) > 1:
+            chosen = random.choices(range(len(left)), [target.weight for target in left])[0]
+            ordered.append(left.pop(chosen))
+        ordered += left
+    return tuple(ordered)
+
+
+class TargetCalls:
+    """Every upstream call of one exchange. `close` ends those that are still open."""
+
+    __slots__ = (
+        "_body",
+        "_clusters",
+        "_exchange",
+        "_open",
+        "_origin",
+        "_outgoing",
+        "_program",
+        "_record",
+        "_style",
+        "dispatched",
+    )
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        body: ClientBody,
+        record: Record,
+        clusters: Mapping[str, Cluster],
+        source: tuple[Origin, str],
+    ) -> None:
+        self._exchange = exchange
+        self._body = body
+        self._record = record
+        self._clusters = clusters
+        self._origin, self._style = source
+        self._program: RouteProgram | None = None
+        self._outgoing: Outgoing | None = None
+        self._open: list[Dispatch] = []
+        self.dispatched: Dispatch | None = None
+
+    def prepare(self, program: RouteProgram, body_scan: BodyScan | None) -> None:
+        """Fix what the targets get, after every stage that may change it."""
+        self._program = program
+        self._outgoing = Outgoing(self._exchange, self._body, self._origin, self._style, body_scan)
+        self._exchange.call = self.call
+
+    async def dispatch(self, targets: tuple[Target, ...]) -> Response:
+        """Try the targets in order. Raises: GatewayError where none answers."""
+        if not targets:
+            raise GatewayError("route_not_found", f"route {self._exchange.route.name} has no target for this request")
+        if self._exchange.is_fallback_off:
+            targets = targets[:1]
+        return await self._run(targets, self._record.served)
+
+    async def call(self, target: Target) -> Response:
+        """Call one target, for an aggregate; the body of the answer is to be read to its end or closed.
+
+        Raises: GatewayError.
+        """
+        if target.cluster not in self._clusters:
+            raise GatewayError("internal", f"no cluster is called {target.cluster!r}")
+        if len(self._open) >= MAX_CALLS:
+            raise GatewayError("overloaded", f"expected at most {MAX_CALLS} calls for one request")
+        await self._body.read(self._program.replay_buffer_bytes if self._program else 0)  # every branch sends it anew
+        return await self._run((target,), Served())
+
+    async def _run(self, targets: tuple[Target, ...], served: Served) -> Response:
+        program, outgoing = self._program, self._outgoing
+        if program is None or outgoing is None:
+            raise GatewayError("internal", "targets can be called from the aggregate stage on")
+        plan = self._plan(program, targets)
+        work = Work(plan, targets, self._clusters, outgoing.head_for, outgoing.body_for)
+        dispatch = Dispatch(work, served)
+        self._open.append(dispatch)
+        self.dispatched = dispatch
+        return await dispatch.open()
+
+    def _plan(self, program: RouteProgram, targets: tuple[Target, ...]) -> Plan:
+        request = self._exchange.request
+        return Plan(
+            timeouts=tuple(self._clusters[target.cluster].settings.timeouts for target in targets),
+            deadline=self._exchange.deadline,
+            may_resend=program.may_resend(request.method, request.fields) and not request.is_upgrade,
+            is_fallback_allowed=not self._exchange.is_fallback_off,
+            max_attempts=program.max_attempts,
+            busy_wait_s=program.busy_wait_s,
+            commit="head" if request.is_upgrade else program.commit,
+            retry=program.retry,
+            fallback=program.fallback,
+        )
+
+    async def close(self) -> None:
+        """Abort whatever is still open. Harmless for what has ended."""
+        for dispatch in self._open:
+            await dispatch.abandon()

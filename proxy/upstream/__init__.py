@@ -1,0 +1,1 @@
+"""The upstream side: clusters, their connections, and the attempts made on them."""

@@ -1,0 +1,138 @@
+"""One try of one target: from the pick of an endpoint to the end of its answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..errors import GatewayError
+from ..exchange.machine import ExchangeMachine
+from ..http1.head import ResponseHead
+from .cluster import Cluster, Member
+from .connection import UpstreamConnection
+from .sender import BodySource, Sender
+from .watchdog import Watchdog
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingHead:
+    """The request head for one target, framing fields included."""
+
+    method: bytes
+    target: bytes
+    fields: Sequence[tuple[bytes, bytes]]
+
+
+class UpstreamAttempt:
+    """Moves the bytes of one attempt and reports to the machine.
+
+    Whatever happens, `close` gives everything back: connection, sender, timer, the endpoint's count.
+    """
+
+    __slots__ = ("_connection", "_loop", "_machine", "_member", "_sender", "_watchdog", "is_complete")
+
+    def __init__(self, machine: ExchangeMachine, loop: asyncio.AbstractEventLoop) -> None:
+        self._machine = machine
+        self._loop = loop
+        self._member: Member | None = None
+        self._connection: UpstreamConnection | None = None
+        self._sender: Sender | None = None
+        self._watchdog: Watchdog | None = None
+        self.is_complete = False
+
+    @property
+    def member(self) -> Member | None:
+        """The endpoint that was picked."""
+        return self._member
+
+    @property
+    def has_sent(self) -> bool:
+        """Whether bytes of the request may have reached the endpoint."""
+        return self._connection is not None and self._connection.has_sent
+
+    @property
+    def connection(self) -> UpstreamConnection:
+        """The connection in use. Only valid after `connect`."""
+        if self._connection is None:
+            raise RuntimeError("expected a connection: `connect` comes first")
+        return self._connection
+
+    async def connect(self, cluster: Cluster, tried: set[Member], deadline: float, *, is_fresh: bool) -> None:
+        """Pick an endpoint and get a connection to it. Raises: GatewayError of the connect kinds."""
+        member = self._member = cluster.pick(tried)
+        tried.add(member)
+        self._connection = await member.pool.acquire(deadline, fresh=is_fresh)
+        self._machine.connected(self._loop.time())
+        self._watchdog = Watchdog(self._loop, self._machine.timer, self._connection.abort)
+        self._watchdog.look()
+
+    async def send(self, head: OutgoingHead, body: BodySource) -> None:
+        """Send the head and begin to send the body."""
+        self.connection.send_head(head.method, head.target, head.fields)
+        self._sender = Sender(body, self.connection, self._progressed)
+        await self._sender.start()
+
+    async def read_head(self) -> ResponseHead:
+        """Wait for the answer's head. Raises: GatewayError."""
+        try:
+            return await self.connection.read_head()
+        except GatewayError as error:
+            raise self._cause(error) from None
+
+    async def read_body(self) -> bytes:
+        """Wait for the next piece; b"" is the clean end. Raises: GatewayError."""
+        try:
+            piece = await self.connection.read_body()
+        except GatewayError as error:
+            raise self._cause(error) from None
+        if piece:
+            self._progressed()
+        else:
+            self.is_complete = True
+        return piece
+
+    def look(self) -> None:
+        """The machine changed its state: the timer may be nearer now."""
+        if self._watchdog is not None:
+            self._watchdog.look()
+
+    def hold_timer(self) -> None:
+        """Stop the timer: from here on somebody else bounds the time (a tunnel)."""
+        if self._watchdog is not None:
+            self._watchdog.stop()
+
+    async def close(self) -> None:
+        """Give everything back. The connection is kept only after a complete exchange."""
+        if self._watchdog is not None:
+            self._watchdog.stop()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            if self.is_complete and self._sender is not None and self._sender.is_done:
+                connection.release()
+            else:
+                connection.abort()
+        if self._sender is not None:
+            await self._sender.stop()
+        self._leave_member()
+
+    def abort(self) -> None:
+        """Abort at once, without waiting; `close` still has to follow."""
+        if self._connection is not None:
+            self._connection.abort()
+
+    def _leave_member(self) -> None:
+        if self._member is not None:
+            self._member.num_active -= 1
+            self._member = None
+
+    def _progressed(self) -> None:
+        self._machine.progressed(self._loop.time())
+
+    def _cause(self, error: GatewayError) -> GatewayError:
+        """Return what really ended the attempt: our timer, the client's body, or the upstream itself."""
+        if self._sender is not None and self._sender.error is not None:
+            return self._sender.error
+        if self._watchdog is not None and self._watchdog.expired is not None:
+            return GatewayError(self._watchdog.expired, f"after {error}")
+        return error

@@ -1,0 +1,2 @@
+from .script_server import ScriptServer
+def test_a(serve): pass

@@ -1,0 +1,121 @@
+"""Chunked bodies: where they end, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from headgate.proxy.http1.chunked import MAX_EXTENSION_BYTES, MAX_TRAILER_BYTES, ChunkError, ChunkScanner
+
+BODY = b"5\r\nhello\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"0\r\n\r\n",
+        b"000\r\n\r\n",
+        BODY,
+        b"1;a\r\nx\r\n0;b=c\r\n\r\n",
+        b'1;a="b c;\\"\t"\r\nx\r\n0\r\n\r\n',
+        b"A\r\n\r\n0\r\n\r\n\r\nX\r\n0\r\n\r\n",
+        b"a\r\n0123456789\r\n0\r\nX-Sum: 1\r\nY:\r\n\r\n",
+        b"0000000000000001\r\nx\r\n0\r\n\r\n",
+    ],
+)
+def test_finds_the_end(body: bytes) -> None:
+    for data in (body + b"GET /", memoryview(body + b"GET /")):
+        scanner = ChunkScanner()
+        assert scanner.feed(data) == len(body)
+        assert scanner.is_complete
+        assert scanner.feed(b"more") == 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\r\n",
+        b"\n",
+        b"g\r\n",
+        b"+1\r\nx\r\n",
+        b"-1\r\n",
+        b" 1\r\nx\r\n",
+        b"1 \r\nx\r\n",
+        b"1\t\r\nx\r\n",
+        b"0x1\r\nx\r\n",
+        b"1_0\r\n",
+        b"1,\r\n",
+        b"1.0\r\n",
+        b"\xb2\r\n",
+        b";a\r\n",
+        b"00000000000000001\r\nx\r\n",
+        b"1\nx\r\n",
+        b"1\rx\r\n",
+        b"1\r\r\nx",
+        b"1;a\nx\r\n0\r\n\r\n",
+        b"1;a\r\r\n",
+        b"1;\r\n",
+        b"1;a=\r\n",
+        b"1 ;a\r\n",
+        b"1; a\r\n",
+        b"1;a =b\r\n",
+        b'1;a="b\r\n',
+        b'1;a="b"c\r\n',
+        b"1;a\x00\r\n",
+        b"1\r\nxy\r\n",
+        b"1\r\nx\n",
+        b"1\r\nx\rX",
+        b"1\r\nx0\r\n",
+        b"5\r\nhello XX\r\n",
+        b"0\r\nX\r\n",
+        b"0\r\n X: 1\r\n",
+        b"0\r\nX : 1\r\n",
+        b"0\r\n: 1\r\n",
+        b"0\r\nX: \x00\r\n",
+        b"0\r\nX: 1\n",
+        b"0\r\n\n",
+        b"0\r\n\rX",
+        b"0\r\nContent-Length: 5\r\n",
+        b"0\r\ntransfer-encoding: chunked\r\n",
+    ],
+)
+def test_refuses(body: bytes) -> None:
+    with pytest.raises(ChunkError):
+        ChunkScanner().feed(body)
+    scanner = ChunkScanner()
+    with pytest.raises(ChunkError):
+        for index in range(len(body)):
+            scanner.feed(body[index : index + 1])
+
+
+@pytest.mark.parametrize("start", [b"z", b"\r\n", b"12345678901234567", b"1\r\nxy", b"0\r\n\x01"])
+def test_refuses_without_waiting_for_the_line_to_end(start: bytes) -> None:
+    with pytest.raises(ChunkError):
+        ChunkScanner().feed(start)
+
+
+def test_extensions_are_bounded_over_the_whole_body() -> None:
+    chunk = b"1;" + b"a" * 99 + b"\r\nx\r\n"
+    fits = MAX_EXTENSION_BYTES // 100
+    scanner = ChunkScanner()
+    assert scanner.feed(chunk * fits) == len(chunk) * fits
+    with pytest.raises(ChunkError, match="extensions"):
+        scanner.feed(chunk)
+    with pytest.raises(ChunkError, match="extensions"):
+        ChunkScanner().feed(b"1;" + b"a" * MAX_EXTENSION_BYTES)
+
+
+def test_trailers_are_bounded() -> None:
+    fits = b"0\r\nX: " + b"a" * (MAX_TRAILER_BYTES - 7) + b"\r\n\r\n"
+    scanner = ChunkScanner()
+    assert scanner.feed(fits) == len(fits)
+    assert scanner.is_complete
+    with pytest.raises(ChunkError, match="trailer section"):
+        ChunkScanner().feed(b"0\r\nX: " + b"a" * (MAX_TRAILER_BYTES - 6) + b"\r\n\r\n")
+    with pytest.raises(ChunkError, match="trailer section"):
+        ChunkScanner().feed(b"0\r\n" + b"X: 1\r\n" * (MAX_TRAILER_BYTES // 6 + 1))
+
+
+def test_a_huge_declared_size_needs_no_memory() -> None:
+    scanner = ChunkScanner()
+    assert scanner.feed(b"ffffffffffffffff\r\nabc") == 21
+    assert not scanner.is_complete
