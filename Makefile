@@ -13,7 +13,7 @@ run: $(VENV)/.run
 	$(BIN)/headgate demo $(ARGS)
 
 test: $(VENV)/.dev
-	$(BIN)/pytest -q tests $(ARGS)
+	$(BIN)/pytest -q tests --ignore=tests/servers --ignore=tests/gpu $(ARGS)
 	HEADGATE_NO_EXTENSIONS=1 $(BIN)/pytest -q tests/unit/ext tests/property/ext
 
 test-servers: $(VENV)/.dev

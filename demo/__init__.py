@@ -1,1 +1,1 @@
-"""The composition root people try first."""
+"""The demo: one command that starts every part as a process, for people to try. Nothing imports it."""

@@ -14,12 +14,12 @@ from pathlib import Path
 import torch
 
 from .config import read_config
-from .corpus import CorpusError, read_corpus
-from .export import write_checkpoint, write_json
-from .recall import measure_recall
-from .recipe import RECIPES
 from .tokenizer import read_tokenizer
-from .training import LossPoint, Trained, train
+from .training.corpus import CorpusError, read_corpus
+from .training.export import write_checkpoint, write_json
+from .training.loop import LossPoint, Trained, train
+from .training.recall import measure_recall
+from .training.recipe import RECIPES
 from .weights import load_model
 
 

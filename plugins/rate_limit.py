@@ -87,7 +87,7 @@ class RateLimit:
     def headgate_configure(self, setup: Setup) -> None:
         """Take the name and the models; a predecessor with the same limit hands its counts on."""
         self._name = setup.name
-        self._model_names = {name: model for model, aliases in setup.models.items() for name in (model, *aliases)}
+        self._model_names = {name: model for model, info in setup.models.items() for name in (model, *info.aliases)}
         self._policies = {}
         if isinstance(setup.previous, RateLimit) and setup.previous._is_alike(self._config):
             self._cells = setup.previous._cells

@@ -16,7 +16,7 @@ from .config.schema_route import RouteConfig
 from .exchange.exchange import RouteView
 from .exchange.plan import FallbackRule, RetryRule, Timeouts
 from .hooks import PluginError, PluginType, discover, load_type, make, manager
-from .hookspecs import STAGES, Setup
+from .hookspecs import STAGES, ModelInfo, Setup
 from .observe.metrics import Registry
 from .snapshot import FieldEdits, RouteProgram, Snapshot
 from .stages import Chain, Hook
@@ -60,8 +60,8 @@ class PluginTypes:
 def build(config: Config, types: PluginTypes, registry: Registry, previous: Snapshot | None = None) -> Snapshot:
     """Return the snapshot of `config`. Raises: PluginError; then `previous` stays in force, untouched."""
     models = {name: model.to_groups() for name, model in config.models.items()}
-    aliases = {name: tuple(model.aliases) for name, model in config.models.items()}
-    instances = _instances(config, types, registry, aliases, previous)
+    infos = {name: ModelInfo(tuple(model.aliases), model.owned_by) for name, model in config.models.items()}
+    instances = _instances(config, types, registry, infos, previous)
     hooks = {name: _hooks(name, instance) for name, instance in instances.items()}
     programs = tuple(_program(route, config, hooks) for route in config.routes)
     return Snapshot(
@@ -79,7 +79,7 @@ def _instances(
     config: Config,
     types: PluginTypes,
     registry: Registry,
-    aliases: Mapping[str, tuple[str, ...]],
+    infos: Mapping[str, ModelInfo],
     previous: Snapshot | None,
 ) -> dict[str, Any]:
     instances: dict[str, Any] = {}
@@ -92,7 +92,7 @@ def _instances(
             _set_up(name, instances[name], registry, metrics=old is None)
         configure = getattr(instances[name], "headgate_configure", None)
         if configure is not None:
-            _configure(name, configure, Setup(name, old if old is not instances[name] else None, aliases))
+            _configure(name, configure, Setup(name, old if old is not instances[name] else None, infos))
     return instances
 
 

@@ -91,7 +91,7 @@ class Serving:
             is_kept=head.is_keep_alive and not gateway.is_draining,
         )
         self._writer.is_continue_due = head.expects_continue
-        self._record = Record(loop.time())
+        self._record = Record(time.perf_counter())
         self._media_type = ""
         payload = incoming.payload if head.has_body else None
         length = head.content_length if not head.is_chunked else None
@@ -251,7 +251,7 @@ class Serving:
         await self._calls.close()
         self._record.received_bytes += self._body.received_bytes
         self._record.release()
-        outcome = self._record.outcome(self._exchange.now(), self._exchange.model, self._exchange.extra)
+        outcome = self._record.outcome(time.perf_counter(), self._exchange.model, self._exchange.extra)
         self._gateway.observer.ended(self._exchange, outcome)
         program = self._pipeline.program
         if program is not None and program.chains["log"]:

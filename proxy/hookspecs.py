@@ -38,16 +38,24 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 @dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """A configured model: the names it also answers to, and who owns it."""
+
+    aliases: tuple[str, ...] = ()
+    owned_by: str = "headgate"
+
+
+@dataclass(frozen=True, slots=True)
 class Setup:
     """What a plugin is told when it is configured.
 
     `name` is its name in the configuration; `previous` the instance it replaces on a reload, to take state over from;
-    `models` maps the name of each configured model to the aliases it also answers to.
+    `models` are the configured models by name.
     """
 
     name: str
     previous: object | None
-    models: Mapping[str, tuple[str, ...]]
+    models: Mapping[str, ModelInfo]
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,9 +70,11 @@ class Outgoing:
     def body_for(self, target: Target) -> BodySource:
         """Return the body for `target`: the client's, or the same with the target's model written into it."""
         scan = self._scan
-        if scan is None or target.model is None or scan.model is None or scan.model == target.model:
+        # Without a model of its own a target is asked for what was routed: an alias is not its name for it.
+        wanted = target.model or self._exchange.model
+        if scan is None or wanted is None or scan.model is None or scan.model == wanted:
             return self._body
-        return _Fixed(scan.with_model(target.model))
+        return _Fixed(scan.with_model(wanted))
 
     def _framing(self, body: BodySource) -> Sequence[tuple[bytes, bytes]]:
         request = self._exchange.request

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from .downstream.writer import AnswerWriter
@@ -53,7 +54,7 @@ class Relay:
         if exchange.route.is_inference:
             self._usage = UsageTap(response.fields.get("content-type") or "")
         record.status = response.status
-        record.first_byte_at = exchange.now()
+        record.first_byte_at = time.perf_counter()  # the loop's clock is too coarse to measure with
         self._writer.begin(response.status, response.reason, response.fields.raw, None if is_editing else length)
 
     async def _stream(self, response: Response, body: AsyncIterator[bytes]) -> None:

@@ -8,8 +8,10 @@ from pydantic import Field, model_validator
 
 from ...proxy.config.section import Flag, Section, Whole
 from ...proxy.config.units import ByteSize, Duration
+from ...proxy.config.wording import FieldError
 
 _ENTRY_FRACTION = 16
+_COLLECTING_FRACTION = 4
 
 
 class CacheConfig(Section):
@@ -21,15 +23,18 @@ class CacheConfig(Section):
     )
     max_entry: ByteSize | None = Field(
         default=None,
-        description="The largest answer to store, fields included. Left out: a sixteenth of `max_bytes`.",
+        description="The largest answer to store, fields included; at most a quarter of `max_bytes`. "
+        "Left out: a sixteenth of it.",
     )
     max_variants: Annotated[Whole, Field(ge=1, le=256)] = Field(
-        default=16, description="How many answers to one URI that differ by Vary are kept; one more pushes the oldest out."
+        default=16,
+        description="How many answers to one URI that differ by Vary are kept; one more pushes the oldest out.",
     )
     share: Literal["tenant", "all"] = Field(
         default="tenant",
-        description="Who may be answered from what a tenant's request stored: the same tenant, or everybody. With `all`, an "
-        "answer to an identified client is stored only where it says `public`, `s-maxage` or `must-revalidate`.",
+        description="Who may be answered from what a tenant's request stored: the same tenant, or everybody. With "
+        "`all`, an answer to an identified client is stored only where it says `public`, `s-maxage` or "
+        "`must-revalidate`.",
     )
     normalise: tuple[Literal["accept", "accept-encoding", "accept-language"], ...] = Field(
         default=("accept", "accept-encoding", "accept-language"),
@@ -37,13 +42,16 @@ class CacheConfig(Section):
     )
     heuristic: Flag = Field(
         default=False,
-        description="Whether an answer that names no lifetime but a Last-Modified is kept for a tenth of its age, at most a day.",
+        description="Whether an answer that names no lifetime but a Last-Modified is kept for a tenth of its age, "
+        "at most a day.",
     )
     single_flight: Flag = Field(
-        default=True, description="Whether requests for an answer that is being fetched wait for it instead of fetching it too."
+        default=True,
+        description="Whether requests for an answer that is being fetched wait for it instead of fetching it too.",
     )
     max_wait: Annotated[Duration, Field(gt=0, le=300)] = Field(
-        default=5.0, description="How long after the fetch began a request may wait for it; never more than half of its own time."
+        default=5.0,
+        description="How long after the fetch began a request may wait for it; never more than half of its own time.",
     )
     max_followers: Annotated[Whole, Field(ge=1, le=100_000)] = Field(
         default=256, description="How many requests may wait for one fetch; one more fetches by itself."
@@ -51,8 +59,11 @@ class CacheConfig(Section):
 
     @model_validator(mode="after")
     def _check_sizes(self) -> CacheConfig:
-        if self.max_entry is not None and self.max_entry > self.max_bytes:
-            raise ValueError(f"wanted max_entry of at most max_bytes ({self.max_bytes} bytes), got {self.max_entry}")
+        most = self.max_bytes // _COLLECTING_FRACTION
+        if self.max_entry is not None and self.max_entry > most:
+            raise FieldError(
+                ("max_entry",), f"got {self.max_entry} bytes, wanted at most a quarter of max_bytes: {most}"
+            )
         return self
 
     @property
@@ -67,5 +78,5 @@ class CacheRouteOptions(Section):
     enabled: Flag = Field(default=True, description="Whether answers of this route are looked up and stored.")
     default_ttl: Duration | None = Field(
         default=None,
-        description="How long a success or a permanent redirect is fresh that names no lifetime itself. Left out: not stored.",
+        description="How long a success or a permanent redirect that names no lifetime is fresh. Left out: not stored.",
     )

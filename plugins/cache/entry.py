@@ -10,9 +10,9 @@ from .vary import Vary
 Pair = tuple[bytes, bytes]
 
 # What the interpreter needs beside the bytes themselves; measured, and held by a test.
-ENTRY_BYTES = 1400
+ENTRY_BYTES = 1200
 FIELD_BYTES = 136
-VARY_BYTES = 260
+VARY_BYTES = 220
 
 
 @dataclass(frozen=True, slots=True, eq=False)

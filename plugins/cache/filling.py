@@ -10,19 +10,28 @@ from enum import Enum
 from ...proxy.exchange.message import Response
 from . import rules
 from .entry import Entry, Pair, head_bytes
-from .flight import Flight, Flights, Landing
-from .key import Key, Uri
-from .memory import Memory
+from .flight import Flight, Landing
+from .key import Key
+from .shelf import Shelf
 from .vary import Selector, vary_names
 
-# RFC 9111 §3.1; and what this gateway says of one exchange.
-_NOT_STORED = frozenset((b"proxy-authenticate", b"proxy-authentication-info", b"proxy-authorization", b"date"))
+# RFC 9111 §3.1; Age and Date are written anew. The prefix: what a gateway says of one exchange.
+_NOT_STORED = frozenset((b"proxy-authenticate", b"proxy-authentication-info", b"proxy-authorization", b"age", b"date"))
 _OWN_PREFIX = b"x-headgate-"
 # Reasons that hold for the next request too: nobody need wait for its answer.
-_LASTING = frozenset(
-    ("malformed", "no-store", "private", "no-cache", "set-cookie", "partial", "authorization", "vary", "stale", "too-large")
-)
-_MAX_LASTING_STATUS = 499
+_LASTING = {"malformed", "no-store", "private", "no-cache", "set-cookie", "partial"}
+_LASTING |= {"authorization", "vary", "stale", "too-large"}
+_PASSING_STATUSES = frozenset((408, 429))
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the configuration, the route and the request's credential say of storing."""
+
+    max_entry_bytes: int
+    is_heuristic: bool
+    default_ttl_s: float | None
+    is_permission_needed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +42,8 @@ class Wanted:
     selector: Selector
     asked_at: float
     now: Callable[[], float]
-    is_permission_needed: bool
-    default_ttl_s: float | None
+    policy: Policy
     is_conditional: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Shelf:
-    """The store with what belongs to it: fetches under way, answers being collected, the rules of the configuration."""
-
-    memory: Memory
-    flights: Flights
-    open: OpenFillings
-    max_entry_bytes: int
-    is_heuristic: bool
-    wall: Callable[[], float]
 
 
 class _State(Enum):
@@ -104,10 +100,7 @@ class Filling:
             self._refuse("no-room", is_lasting=False)
         else:
             self._room -= len(piece)
-            # Pieces can be tiny and many: a list of them would cost far more than their bytes.
-            self._body = self._body + piece if isinstance(self._body, bytearray) or not self._body else bytearray(
-                self._body + piece
-            )
+            self._append(piece)
         return self._state is _State.TAKING
 
     def commit(self) -> None:
@@ -131,31 +124,40 @@ class Filling:
     def discard(self) -> None:
         """Forget what was collected; whoever waits for it looks for another leader."""
         if self._state is not _State.ENDED:
-            self._end("cut", Landing.LEADERLESS)
+            self._end("no-answer" if self._state is _State.NEW else "cut", Landing.LEADERLESS)
 
     def spoil(self) -> None:
         """The URI has changed meanwhile: this answer may be the old one."""
         if self._state is not _State.ENDED:
             self._end("invalidated", Landing.LEADERLESS)
 
+    def _append(self, piece: bytes) -> None:
+        # Pieces can be tiny and many: a list of them would cost far more than their bytes.
+        if not self._body:
+            self._body = piece
+            return
+        if isinstance(self._body, bytes):
+            self._body = bytearray(self._body)
+        self._body += piece
+
     def _judge(self, answer: rules.Answer, response: Response) -> str | None:
-        wanted, shelf = self.wanted, self._shelf
-        reason = rules.refusal(answer, is_permission_needed=wanted.is_permission_needed)
+        wanted, policy = self.wanted, self.wanted.policy
+        reason = rules.refusal(answer, is_permission_needed=policy.is_permission_needed)
         if reason is not None:
             return reason
         names = vary_names(answer.values(b"vary"))
         if names is None:
             return "vary"
-        now, wall_s = wanted.now(), shelf.wall()
+        now, wall_s = wanted.now(), self._shelf.wall()
         lifetime = rules.lifetime_s(
-            answer, wall_s, default_ttl_s=wanted.default_ttl_s, is_heuristic=shelf.is_heuristic
+            answer, wall_s, default_ttl_s=policy.default_ttl_s, is_heuristic=policy.is_heuristic
         )
         age = rules.initial_age_s(answer, wall_s, now - wanted.asked_at)
         if not rules.is_fresh(age, lifetime):
             return "stale"
         fields = _stored_fields(response.fields.raw, rules.date_s(answer, wall_s))
         vary = wanted.selector.of(names)
-        self._room = shelf.max_entry_bytes - head_bytes(wanted.key, vary, fields)
+        self._room = policy.max_entry_bytes - head_bytes(wanted.key, vary, fields)
         if self._room < (self._length or 0):
             return "too-large"
         self._draft = Entry(wanted.key, vary, response.status, fields, b"", now, age, lifetime)
@@ -163,7 +165,7 @@ class Filling:
 
     def _is_lasting(self, reason: str, status: int) -> bool:
         if reason == "status":  # a failure may be over the next time, and 304 answers this request's own condition
-            return status <= _MAX_LASTING_STATUS and not self.wanted.is_conditional
+            return status < 500 and status not in _PASSING_STATUSES and not self.wanted.is_conditional
         return reason in _LASTING
 
     def _entry(self, draft: Entry) -> Entry:
@@ -196,38 +198,6 @@ class Filling:
     def _release(self) -> None:
         self._shelf.memory.release(len(self._body))
         self._body = b""
-
-
-class OpenFillings:
-    """The answers being collected, by URI. As many as exchanges that missed and are not over."""
-
-    __slots__ = ("_by_uri",)
-
-    def __init__(self) -> None:
-        self._by_uri: dict[Uri, set[Filling]] = {}
-
-    def __len__(self) -> int:
-        return sum(len(fillings) for fillings in self._by_uri.values())
-
-    def __bool__(self) -> bool:
-        return bool(self._by_uri)
-
-    def add(self, filling: Filling) -> None:
-        """Note that `filling` may be stored later."""
-        self._by_uri.setdefault(filling.wanted.key.uri, set()).add(filling)
-
-    def remove(self, filling: Filling) -> None:
-        """Note that it will not be."""
-        uri = filling.wanted.key.uri
-        fillings = self._by_uri.get(uri, set())
-        fillings.discard(filling)
-        if not fillings:
-            self._by_uri.pop(uri, None)
-
-    def spoil(self, uri: Uri) -> None:
-        """Keep what is being collected for `uri` from being stored."""
-        for filling in list(self._by_uri.get(uri, ())):
-            filling.spoil()
 
 
 def _stored_fields(raw: list[Pair], date_s: int) -> tuple[Pair, ...]:

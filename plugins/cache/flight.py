@@ -41,9 +41,10 @@ class Flights:
     is the key's hash, so that its size is fixed; a collision costs a wait that was not had, nothing else.
     """
 
-    __slots__ = ("_by_key", "_marks")
+    __slots__ = ("_by_key", "_marks", "max_followers")
 
-    def __init__(self) -> None:
+    def __init__(self, max_followers: int) -> None:
+        self.max_followers = max_followers
         self._by_key: dict[Hashable, Flight] = {}
         self._marks: OrderedDict[int, float] = OrderedDict()
 
@@ -62,8 +63,14 @@ class Flights:
         return flight
 
     async def follow(self, flight: Flight, until: float) -> Landing:
-        """Wait for the end of a flight, at the longest to the instant `until` of the loop's clock: then ALONE."""
-        landing = asyncio.get_running_loop().create_future()
+        """Wait for the end of a flight, at the longest to the instant `until` of the loop's clock.
+
+        ALONE after that, and at once where `max_followers` wait already.
+        """
+        loop = asyncio.get_running_loop()
+        if len(flight.waiting) >= self.max_followers or until <= loop.time():
+            return Landing.ALONE
+        landing: asyncio.Future[Landing] = loop.create_future()
         flight.waiting.add(landing)
         try:
             async with asyncio.timeout_at(until):
@@ -88,10 +95,6 @@ class Flights:
         self._marks.move_to_end(mark)
         if len(self._marks) > MAX_MARKS:
             self._marks.popitem(last=False)
-
-    def unmark(self, key: Hashable) -> None:
-        """Forget the mark of `key`."""
-        self._marks.pop(hash(key), None)
 
     def is_marked(self, key: Hashable, now: float) -> bool:
         """Whether `key` is marked."""

@@ -41,7 +41,13 @@ def _instant(found: re.Match[str], wall_s: float) -> int | None:
         year = _full_year(year, wall_s)
     try:
         date = datetime(
-            year, _MONTHS.index(month) + 1, int(found["day"]), int(found["hour"]), int(found["minute"]), second, tzinfo=UTC
+            year,
+            _MONTHS.index(month) + 1,
+            int(found["day"]),
+            int(found["hour"]),
+            int(found["minute"]),
+            second,
+            tzinfo=UTC,
         )
     except ValueError:
         return None

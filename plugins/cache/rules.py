@@ -114,7 +114,10 @@ def date_s(answer: Answer, wall_s: float) -> int:
 
 
 def is_usable(age_s: float, lifetime: float, asked: Directives) -> bool:
-    """Whether a stored answer of this age may be given to a request with these directives. Source: RFC 9111 §4, §5.2.1."""
+    """Whether a stored answer of this age may be given to a request with these directives.
+
+    Source: RFC 9111 §4, §5.2.1.
+    """
     if asked.is_malformed or "no-cache" in asked:
         return False
     max_age, min_fresh = asked.seconds("max-age"), asked.seconds("min-fresh")

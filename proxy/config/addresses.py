@@ -13,6 +13,7 @@ from pydantic import PlainValidator
 from .wording import Words, shown
 
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?")
+_VISIBLE = re.compile(r"[!-~]{1,400}")
 _MAX_HOST_CHARACTERS = 253
 _PORTS = {"http": 80, "https": 443}
 _ADDRESS_WORDS = Words("an address", "addresses", "`127.0.0.1:8080` or `[::1]:8080`")
@@ -78,6 +79,8 @@ def parse_endpoint(value: object) -> EndpointUrl:
         return _unix_endpoint(value)
     if "@" in value:
         raise ValueError("got a URL with a user or password, wanted `credential: env:NAME` beside `endpoints`")
+    if not _VISIBLE.fullmatch(value):
+        raise ValueError(f"got {shown(value)}, wanted {_ENDPOINT_WORDS}")
     try:
         parts = urlsplit(value)
         port = parts.port

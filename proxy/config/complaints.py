@@ -69,7 +69,7 @@ def _message(model: type[BaseModel], item: Any, path: Path) -> str:
         owner = type_at(model, path[:-1])
         return _unknown_key(owner[0] if owner else None, str(path[-1]))
     if item["type"] == "too_short" and not item["input"]:
-        return "got an empty list, wanted at least one item"
+        return "got no text, wanted some" if item["input"] == "" else "got an empty list, wanted at least one item"
     got = _got(item["input"], path)
     kind = type_at(model, path)
     if kind is None or item["type"] in ("string_pattern_mismatch", "too_long", "too_short"):

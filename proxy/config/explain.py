@@ -29,7 +29,7 @@ class ExplainedTarget:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What happens to one request. Where no route matches, `error` names the kind of answer and `reason` says why."""
+    """What happens to one request. Where it is refused, `error` names the kind of answer and `reason` says why."""
 
     error: str | None = None
     reason: str = ""
@@ -55,9 +55,10 @@ def explain(
         return _unmatched(table, host, raw, method)
     route = config.routes[found.index]
     stages = config.plugins_of(route)
-    groups, model, notes = _groups_of(config, route, model)
-    if groups is None:
-        return Explanation("model_not_found", notes[0], route, found.params, stages, model)
+    try:
+        groups, model, notes = _groups_of(config, route, model)
+    except _Refused as refused:
+        return Explanation(refused.kind, refused.reason, route, found.params, stages, model)
     return Explanation(
         route=route,
         params=found.params,
@@ -105,22 +106,29 @@ def _unmatched(table: RouteTable, host: str, path: str, method: str) -> Explanat
     return Explanation("route_not_found", f"no route matches host {host or '(none)'} and path {path}")
 
 
-def _groups_of(
-    config: Config, route: RouteConfig, model: str | None
-) -> tuple[Groups | None, str | None, tuple[str, ...]]:
-    """Return the targets, the model by its own name, and notes; None for targets where the model is not known."""
+class _Refused(Exception):
+    """A route plugin refuses the request: kind of answer, and why."""
+
+    def __init__(self, kind: str, reason: str) -> None:
+        self.kind = kind
+        self.reason = reason
+
+
+def _groups_of(config: Config, route: RouteConfig, model: str | None) -> tuple[Groups, str | None, tuple[str, ...]]:
+    """Return the targets, the model by its own name, and notes. Raises: _Refused."""
     names = config.plugins_of(route)
     by_model = [name for name in names.get("route", ()) if config.plugins[name].use == MODEL_ROUTE]
     others = [name for name in names.get("route", ()) if name not in by_model]
     notes = [f"the plugin `{name}` may choose other targets" for name in others]
     notes += [f"the plugin `{name}` may answer in place of the targets" for name in names.get("aggregate", ())]
-    if not by_model or not config.models:
+    if not by_model:
         return route.to_groups(), model, tuple(notes)
-    if model is None:
-        return route.to_groups(), None, (*notes, f"the plugin `{by_model[0]}` chooses by model, and none was given")
-    known = _model_named(config, model)
+    asked = model if model is not None else getattr(config.plugins[by_model[0]].settings, "default", None)
+    if asked is None:
+        raise _Refused("bad_body", f"the plugin `{by_model[0]}` chooses by `model`, and none is given")
+    known = _model_named(config, asked)
     if known is None:
-        return None, model, (f"the model `{model}` is not under `models`",)
+        raise _Refused("model_not_found", f"the model `{asked}` is not under `models`")
     return config.models[known].to_groups(), known, tuple(notes)
 
 
@@ -153,11 +161,8 @@ def _policy_lines(route: RouteConfig, explanation: Explanation, worst: WorstCase
     again = "sent again after a failure" if explanation.may_resend else "sent again only if nothing of it was sent"
     retry = f"up to {route.retry.attempts} tries of a target for {', '.join(route.retry.on) or 'nothing'}"
     latency = duration_text(round(worst.latency_s, 3))
-    cut = (
-        f" (the deadline; timeouts add up to {duration_text(round(worst.patience_s, 3))})"
-        if worst.is_cut_by_deadline
-        else ""
-    )
+    whole = duration_text(round(worst.patience_s, 3))
+    cut = f" (the deadline; timeouts add up to {whole})" if worst.is_cut_by_deadline else ""
     return [
         ("commit", "with the head" if route.commit == "head" else "with the first event or byte of the body"),
         ("replay", f"{route.replay}: a body up to {size_text(route.replay_buffer)} is {again}"),

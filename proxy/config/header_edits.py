@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from .section import Section, empty_mapping, frozen_mapping
 from .wording import FieldError, Words, shown
@@ -57,29 +57,46 @@ def _check_value(value: object) -> str:
     return value
 
 
+def _refuse_credential(name: str) -> str:
+    if name in CREDENTIALS:
+        raise ValueError(
+            f"`{name}` carries a credential, wanted it by reference: `credential: env:NAME` of the cluster"
+        )
+    return name
+
+
+def refuse_same_names(value: object) -> object:
+    """Refuse names that differ in case only: they are one field."""
+    seen: dict[str, str] = {}
+    for name in value if isinstance(value, Mapping) else ():
+        if isinstance(name, str) and seen.setdefault(name.lower(), name) != name:
+            raise FieldError((name,), f"`{name[:60]}` is the same field as `{seen[name.lower()][:60]}`, wanted it once")
+    return value
+
+
 FieldName = Annotated[str, BeforeValidator(check_field_name), _NAME_WORDS]
 FieldValue = Annotated[str, BeforeValidator(_check_value), Words("text of one line", "texts of one line")]
 EditedName = Annotated[FieldName, AfterValidator(_check_editable), _NAME_WORDS]
+RequestName = Annotated[EditedName, AfterValidator(_refuse_credential), _NAME_WORDS]
 
 
 class HeaderEdits(Section):
     """Fields to remove and to set; a field that is set replaces all of its name."""
 
-    set: Annotated[Mapping[EditedName, FieldValue], AfterValidator(frozen_mapping)] = Field(
+    set: Annotated[
+        Mapping[EditedName, FieldValue], BeforeValidator(refuse_same_names), AfterValidator(frozen_mapping)
+    ] = Field(
         default_factory=empty_mapping, description="Fields to set, by name; one that is there already is replaced."
     )
     remove: tuple[EditedName, ...] = Field(default=(), description="Names of fields to remove.")
 
 
-class RequestHeaderEdits(HeaderEdits):
-    """As `HeaderEdits`, where a literal credential is refused."""
+class RequestHeaderEdits(Section):
+    """Fields to remove and to set; a field that is set replaces all of its name. A literal credential is refused."""
 
-    @model_validator(mode="after")
-    def _check_credentials(self) -> RequestHeaderEdits:
-        for name in self.set:
-            if name in CREDENTIALS:
-                raise FieldError(
-                    ("set", name),
-                    f"`{name}` carries a credential, wanted it by reference: `credential: env:NAME` of the cluster",
-                )
-        return self
+    set: Annotated[
+        Mapping[RequestName, FieldValue], BeforeValidator(refuse_same_names), AfterValidator(frozen_mapping)
+    ] = Field(
+        default_factory=empty_mapping, description="Fields to set, by name; one that is there already is replaced."
+    )
+    remove: tuple[EditedName, ...] = Field(default=(), description="Names of fields to remove.")

@@ -16,8 +16,8 @@ from .wording import Path, shown
 Finding = tuple[Path, str]
 
 
-def find_conflicts(data: Any) -> Iterator[Finding]:
-    """Yield what contradicts itself. `data` may be wrong elsewhere: what cannot be read is passed over.
+def find_conflicts(data: Any, config: Config | None) -> Iterator[Finding]:
+    """Yield what contradicts itself. Where `data` is wrong elsewhere `config` is None: what cannot be read is skipped.
 
     Cost: O(n²) in the number of routes with one path.
     """
@@ -25,7 +25,7 @@ def find_conflicts(data: Any) -> Iterator[Finding]:
         return
     routes = [(place, route) for place, route in enumerate(_items(data, "routes")) if isinstance(route, dict)]
     yield from _repeated_routes(routes)
-    yield from _shadowed_routes(routes)
+    yield from _shadowed_routes(routes, config)
     yield from _idle_routes(routes, data)
     yield from _colliding_aliases(data)
     yield from _repeated_addresses(data)
@@ -61,8 +61,11 @@ def _repeated_routes(routes: list[tuple[int, dict[str, Any]]]) -> Iterator[Findi
         first.setdefault(name, place)
 
 
-def _shadowed_routes(routes: list[tuple[int, dict[str, Any]]]) -> Iterator[Finding]:
-    readable = [(place, spec) for place, route in routes if (spec := _spec_of(place, route)) is not None]
+def _shadowed_routes(routes: list[tuple[int, dict[str, Any]]], config: Config | None) -> Iterator[Finding]:
+    if config is not None:
+        readable = [(place, route.to_spec()) for place, route in enumerate(config.routes)]
+    else:
+        readable = [(place, spec) for place, route in routes if (spec := _spec_of(place, route)) is not None]
     for loser, winner in RouteTable([spec for _, spec in readable]).shadowed():
         (place, _), (other, spec) = readable[loser], readable[winner]
         message = f"no request gets here, routes[{other}] (`{spec.name}`) takes them all, wanted a narrower match there"
@@ -132,17 +135,19 @@ def _overlap(one: Address, other: Address) -> bool:
 
 
 def _unused_clusters(config: Config) -> Iterator[Finding]:
-    groups = [group for holder in (*config.routes, *config.models.values()) for group in holder.targets]
+    groups = [group for route in config.routes for group in route.targets]
+    groups += [group for model in config.models.values() for group in model.targets]
     used = {target.cluster for group in groups for target in group}
-    # A plugin may know clusters of its own accord; no error, then.
-    yield from ((("clusters", name), "no target names this cluster") for name in config.clusters if name not in used)
+    for name in config.clusters:
+        if name not in used:
+            yield ("clusters", name), "no target names this cluster"
 
 
 def _unused_plugins(config: Config) -> Iterator[Finding]:
     used = {name for route in config.routes for names in config.plugins_of(route).values() for name in names}
-    yield from (
-        (("plugins", name), "no route has this plugin in a stage") for name in config.plugins if name not in used
-    )
+    for name in config.plugins:
+        if name not in used:
+            yield ("plugins", name), "no route has this plugin in a stage"
 
 
 def _unused_options(config: Config) -> Iterator[Finding]:

@@ -102,7 +102,7 @@ def _validate(document: Document, scope: Scope) -> Checked:
     except ValidationError as error:
         found = complain(document, Config, error)
         problems += [problem for problem in found if (problem.line, problem.column) not in known]
-    problems += [problem_at(document, path, message) for path, message in find_conflicts(document.root.data)]
+    problems += [problem_at(document, path, message) for path, message in find_conflicts(document.root.data, config)]
     if config is None or problems:
         raise ConfigErrors(problems)
     return Checked(config, tuple(sorted(problem_at(document, path, text) for path, text in find_doubts(config))))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from .addresses import Endpoint, EndpointUrl, HostName
 from .files import ReadableFile
 from .header_edits import EditedName, RequestHeaderEdits
+from .pem import why_untrusted
 from .secrets import SecretRef
 from .section import Flag, Section, Whole
 from .units import Timeout
@@ -25,6 +27,14 @@ class ClusterTls(Section):
     sni: HostName | None = Field(
         default=None, description="Name to ask for and to check; without it the host of the endpoint."
     )
+
+    @field_validator("ca")
+    @classmethod
+    def _check_authorities(cls, ca: Path | None) -> Path | None:
+        reason = why_untrusted(ca) if ca is not None else None
+        if reason is not None:
+            raise ValueError(reason)
+        return ca
 
 
 class ClusterTimeouts(Section):
@@ -61,7 +71,7 @@ class Cluster(Section):
         default=None, description="Secret that is sent in place of the client's credential: `env:NAME` or `file:PATH`."
     )
     credential_header: EditedName = Field(default="authorization", description="Field that carries the credential.")
-    credential_prefix: Annotated[str, Field(max_length=64)] = Field(
+    credential_prefix: Annotated[str, Field(max_length=64, pattern="^[ -~]*$")] = Field(
         default="Bearer ", description="What stands before the credential in its field."
     )
     headers: RequestHeaderEdits = Field(
@@ -76,7 +86,16 @@ class Cluster(Section):
     @field_validator("endpoints")
     @classmethod
     def _check_distinct(cls, endpoints: tuple[EndpointUrl, ...]) -> tuple[EndpointUrl, ...]:
+        seen: set[EndpointUrl] = set()
         for place, endpoint in enumerate(endpoints):
-            if endpoint in endpoints[:place]:
+            if endpoint in seen:
                 raise FieldError((place,), f"`{endpoint}` is listed twice, wanted each endpoint once")
+            seen.add(endpoint)
         return endpoints
+
+    @model_validator(mode="after")
+    def _check_credential_field(self) -> Cluster:
+        name = self.credential_header
+        if self.credential is not None and (name in self.headers.set or name in self.headers.remove):
+            raise FieldError(("headers",), f"`{name}` carries the credential, wanted it in `credential` only")
+        return self

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from .addresses import HostName, ListenAddress, Network
 from .files import ReadableFile
+from .pem import why_unusable
 from .secrets import SecretRef
 from .section import Section, Whole
 from .units import ByteSize, Duration, RateValue, Timeout
+from .wording import FieldError
 
 
 class ListenerTls(Section):
@@ -22,6 +24,13 @@ class ListenerTls(Section):
         default=10.0,
         description="How often the files are looked at for a change; `0`: only when the configuration is reloaded.",
     )
+
+    @model_validator(mode="after")
+    def _check_pair(self) -> ListenerTls:
+        reason = why_unusable(self.certificate, self.key)
+        if reason is not None:
+            raise FieldError(("certificate",), reason)
+        return self
 
 
 class ListenerLimits(Section):

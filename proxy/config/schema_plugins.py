@@ -37,7 +37,7 @@ class PluginConfig(Section):
 
     use: str = Field(description="Name of the installed plugin; without it the key is that name.")
     settings: BaseModel | None = Field(
-        default=None, description="Every other key: the plugin's own settings (None for a plugin without any)."
+        default=None, description="The plugin's own settings (None for a plugin without any)."
     )
 
     @model_validator(mode="before")
@@ -128,15 +128,15 @@ RouteOptionsValue = Annotated[Any, PlainValidator(_check_options), Words("a mapp
 class StageLists(Section):
     """Which plugins take part, by stage, in the order in which they are asked."""
 
-    auth: StageList = Field(default=None, description="Who say who asks.")
-    route: StageList = Field(default=None, description="Who choose the targets.")
-    ratelimit: StageList = Field(default=None, description="Who admit or refuse.")
-    request: StageList = Field(default=None, description="Who change the request.")
-    cache: StageList = Field(default=None, description="Who answer from memory.")
-    aggregate: StageList = Field(default=None, description="Who answer in place of dispatch.")
-    response_head: StageList = Field(default=None, description="Who change the head of the answer.")
-    event: StageList = Field(default=None, description="Who change server-sent events.")
-    log: StageList = Field(default=None, description="Who see how the exchange ended.")
+    auth: StageList = Field(default=None, description="Plugins that say who asks.")
+    route: StageList = Field(default=None, description="Plugins that choose the targets.")
+    ratelimit: StageList = Field(default=None, description="Plugins that admit or refuse.")
+    request: StageList = Field(default=None, description="Plugins that change the request.")
+    cache: StageList = Field(default=None, description="Plugins that answer from memory.")
+    aggregate: StageList = Field(default=None, description="Plugins that answer in place of dispatch.")
+    response_head: StageList = Field(default=None, description="Plugins that change the head of the answer.")
+    event: StageList = Field(default=None, description="Plugins that change server-sent events.")
+    log: StageList = Field(default=None, description="Plugins that see how the exchange ended.")
 
     @field_validator("*")
     @classmethod

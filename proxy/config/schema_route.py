@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from ...ext.route_table import HeaderMatch, RouteSpec, RouteTable, RouteTableError
 from ..verdicts import Target
-from .header_edits import FieldName, FieldValue, HeaderEdits, RequestHeaderEdits
+from .header_edits import FieldName, FieldValue, HeaderEdits, RequestHeaderEdits, refuse_same_names
 from .schema_plugins import RouteOptionsValue, StageLists, named_options
 from .section import ClusterName, Flag, ModelName, Name, Section, Whole, empty_mapping, frozen_mapping
 from .units import ByteSize, Duration, Timeout
@@ -138,7 +138,9 @@ class RouteMatch(Section):
         default=(), description="Hosts, without a port, or `*.example.com` for any name below; empty: any."
     )
     methods: tuple[Method, ...] = Field(default=(), description="Methods, in upper case; empty: any.")
-    headers: Annotated[Mapping[FieldName, HeaderRule], AfterValidator(frozen_mapping)] = Field(
+    headers: Annotated[
+        Mapping[FieldName, HeaderRule], BeforeValidator(refuse_same_names), AfterValidator(frozen_mapping)
+    ] = Field(
         default_factory=empty_mapping,
         description="Conditions on fields, by name: text, `{present: true}` or `{prefix: text}`.",
     )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import GetCoreSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, core_schema
 
+from .files import readable, unreadable
 from .scope import Scope, scope_of
+from .wording import Words
 
 MAX_SECRET_BYTES = 64 * 1024
 HIDDEN = "***"
@@ -25,6 +27,7 @@ class SecretRef:
     """
 
     __slots__ = ("_value", "source")
+    WORDS: ClassVar[Words] = Words("a reference to a secret", "references to secrets", _WANTED)
 
     def __init__(self, source: str, value: str) -> None:
         self.source = source
@@ -76,11 +79,10 @@ def _from_environment(name: str, scope: Scope) -> str:
 
 def _from_file(path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        with readable(path).open("rb") as file:
             data = file.read(MAX_SECRET_BYTES + 1)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a path"
-        raise ValueError(f"the file `{path}` cannot be read ({str(reason).lower()}), wanted a readable file") from None
+    except OSError as error:
+        raise ValueError(unreadable(path, error)) from None
     if len(data) > MAX_SECRET_BYTES:
         raise ValueError(f"the file `{path}` is larger than {MAX_SECRET_BYTES} bytes, wanted one secret in it")
     try:

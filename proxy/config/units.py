@@ -91,11 +91,11 @@ def parse_rate(value: object) -> Rate:
 
 
 def duration_text(seconds: float) -> str:
-    """Write seconds as the configuration would: the largest unit in which they are a short number."""
-    for unit, size in reversed(_SECONDS.items()):
-        if seconds >= size and (seconds / size).is_integer():
-            return f"{seconds / size:.0f}{unit}"
-    return f"{seconds * 1000:g}ms" if 0 < seconds < 1 else f"{seconds:g}s"
+    """Write seconds as the configuration would, in the largest unit in which they are a whole number, if any."""
+    for unit in ("h", "m", "s"):
+        if seconds and (seconds / _SECONDS[unit]).is_integer():
+            return f"{seconds / _SECONDS[unit]:.0f}{unit}"
+    return f"{seconds * 1000:g}ms" if 0 < seconds < 1 else f"{seconds:.12g}s"
 
 
 def size_text(size: int) -> str:

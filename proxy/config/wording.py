@@ -33,6 +33,10 @@ class Words:
         return f"{self.one} such as {self.example}" if self.example else self.one
 
 
+# Line breaks and controls that JSON leaves as they are: a message is one line.
+_UNSHOWN = re.compile("[\x7f-\x9f\u2028\u2029]")
+
+
 class FieldError(ValueError):
     """A wrong value, told about a part of the value that is checked: `at` leads from there to it."""
 
@@ -51,8 +55,12 @@ def shown(value: object) -> str:
         return "a mapping"
     if isinstance(value, list | tuple):
         return "a list"
-    text = json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(value)
-    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
+    if isinstance(value, str):
+        is_cut = len(value) > _SHOWN_CHARACTERS
+        text = json.dumps(value[:_SHOWN_CHARACTERS], ensure_ascii=False) + "…" * is_cut
+    else:
+        text = str(value)[:_SHOWN_CHARACTERS]
+    return _UNSHOWN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def path_text(path: Sequence[str | int]) -> str:
@@ -76,6 +84,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
         return f", did you mean `{near[0]}`?"
     if not names:
         return ", none is declared"
+    if len(names) == 1:
+        return f", wanted `{names[0]}`"
     listed = ", ".join(f"`{known_name}`" for known_name in names[:12])
     return f", wanted one of {listed}" + (", …" if len(names) > 12 else "")
 
@@ -95,7 +105,7 @@ def type_at(model: type[BaseModel], path: Sequence[str | int]) -> tuple[Any, tup
     annotation: Any = model
     metadata: tuple[Any, ...] = ()
     for part in path:
-        annotation, metadata = _unwrap(annotation, metadata)
+        annotation, metadata = unwrap(annotation, metadata)
         origin, args = typing.get_origin(annotation), typing.get_args(annotation)
         if isinstance(annotation, type) and issubclass(annotation, BaseModel) and part in annotation.model_fields:
             field = annotation.model_fields[str(part)]
@@ -106,11 +116,11 @@ def type_at(model: type[BaseModel], path: Sequence[str | int]) -> tuple[Any, tup
             annotation, metadata = args[1], ()
         else:
             return None
-    return _unwrap(annotation, metadata)
+    return unwrap(annotation, metadata)
 
 
-def _unwrap(annotation: Any, metadata: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
-    """Take `Annotated` and `| None` off."""
+def unwrap(annotation: Any, metadata: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
+    """Take `Annotated` and `| None` off a type; return it with its metadata."""
     while True:
         if typing.get_origin(annotation) is typing.Annotated:
             annotation, *more = typing.get_args(annotation)
@@ -128,16 +138,16 @@ _PRIMITIVES = {str: ("text", "texts"), int: ("a whole number", "whole numbers"),
 
 
 def _one_and_many(annotation: Any, metadata: tuple[Any, ...]) -> tuple[str, str]:
-    annotation, metadata = _unwrap(annotation, metadata)
-    for item in metadata:
+    annotation, metadata = unwrap(annotation, metadata)
+    for item in (*metadata, getattr(annotation, "WORDS", None)):
         if isinstance(item, Words):
-            return str(item), item.many
+            return str(item) + bounds(metadata), item.many
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
     if annotation is bool:
         return "true or false", "values true or false"
     if annotation in _PRIMITIVES:
         one, many = _PRIMITIVES[annotation]
-        return one + _bounds(metadata), many + _bounds(metadata)
+        return one + bounds(metadata), many + bounds(metadata)
     if origin is typing.Literal:
         names = ", ".join(f"`{arg}`" for arg in args)
         return f"one of {names}", f"names out of {names}"
@@ -152,11 +162,15 @@ def _one_and_many(annotation: Any, metadata: tuple[Any, ...]) -> tuple[str, str]
     return "another value", "values"
 
 
-def _bounds(metadata: tuple[Any, ...]) -> str:
-    text = ""
-    for item in metadata:
-        if isinstance(item, annotated_types.Ge):
-            text += f" from {item.ge}"
-        elif isinstance(item, annotated_types.Le):
-            text += f" to {item.le}"
-    return text
+def bounds(metadata: Iterable[Any]) -> str:
+    """Say between what a number must be, as far as the metadata tells."""
+    parts = list(metadata)
+    parts += [part for item in parts if isinstance(item, FieldInfo) for part in item.metadata]
+    least = next((item.ge for item in parts if isinstance(item, annotated_types.Ge)), None)
+    most = next((item.le for item in parts if isinstance(item, annotated_types.Le)), None)
+    if least is not None and most is not None:
+        return f" from {least} to {most}"
+    text = "" if least is None else f", at least {least}"
+    text += "" if most is None else f", at most {most}"
+    text += "".join(f", above {item.gt}" for item in parts if isinstance(item, annotated_types.Gt))
+    return text + "".join(f", below {item.lt}" for item in parts if isinstance(item, annotated_types.Lt))

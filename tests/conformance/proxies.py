@@ -22,7 +22,7 @@ READY = "listening on http://"
 START_S = 20.0
 
 _NGINX = """
-worker_processes 1; daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;
+user root; worker_processes 1; daemon off; pid {folder}/pid; error_log {folder}/error.log;
 events {{ worker_connections 512; }}
 http {{
   access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;

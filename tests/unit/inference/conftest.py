@@ -5,11 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
+
 from headgate.inference.config import read_config
 from headgate.inference.model import DeepseekV3
 from headgate.inference.sample_checkpoint import write_sample_checkpoint
 from headgate.inference.tokenizer import Tokenizer, read_tokenizer
 from headgate.inference.weights import load_model
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Models this small lose far more than they gain by sharing a step between threads."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
+
 from headgate.inference.config import CheckpointError, parse_config, read_config
 
 # The published file of DeepSeek-V3, without its quantisation.

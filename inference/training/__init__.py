@@ -1,0 +1,1 @@
+"""How the demo models are made: from questions and answers to a checkpoint folder."""

@@ -1,0 +1,86 @@
+"""Answers given from the cache, and the Cache-Status field (RFC 9211)."""
+
+from __future__ import annotations
+
+import re
+
+import orjson
+
+from ...proxy.exchange.exchange import Exchange
+from ...proxy.exchange.fields import Fields
+from ...proxy.exchange.message import Response
+from .asked import Asked
+from .entry import Entry
+from .http_date import parse_http_date
+
+_CACHE_STATUS = b"Cache-Status"
+_ETAG = re.compile(r'(?:W/)?("[^"]*+")')
+# RFC 9110 §15.4.5: what describes the representation goes with it; these few guide the client's own cache.
+_KEPT_IN_304 = frozenset((b"content-location",))
+
+
+def from_entry(entry: Entry, asked: Asked, method: str, now: float) -> Response:
+    """Return the answer to a request that `entry` may answer: whole, without body for HEAD, or 304."""
+    age_s = entry.age_s(now)
+    is_unmodified = asked.is_conditional and entry.status == 200 and _is_unmodified(entry, asked)
+    raw = _without_representation(entry) if is_unmodified else list(entry.fields)
+    raw.append((b"Age", b"%d" % age_s))
+    if is_unmodified:
+        return Response(304, Fields(raw), b"", len(entry.body))
+    return Response(entry.status, Fields(raw), b"" if method == "HEAD" else entry.body, len(entry.body))
+
+
+def not_stored(exchange: Exchange) -> Response:
+    """Return the answer to `only-if-cached` where nothing stored can be used. Source: RFC 9111 §5.2.1.7."""
+    problem = {
+        "type": "urn:headgate:error:not_cached",
+        "title": "no stored answer may be used for this request",
+        "status": 504,
+        "request_id": exchange.request_id,
+    }
+    fields = Fields(
+        [(b"Content-Type", b"application/problem+json"), (_CACHE_STATUS, b"headgate; detail=only-if-cached")]
+    )
+    body = orjson.dumps(problem)
+    return Response(504, fields, b"" if exchange.request.method == "HEAD" else body, len(body))
+
+
+def add_hit(response: Response, ttl_s: float) -> None:
+    """Say that the answer was stored, and for how long it is still fresh."""
+    response.fields.raw.append((_CACHE_STATUS, b"headgate; hit; ttl=%d" % ttl_s))
+
+
+def add_forwarded(response: Response, why: str, parameters: str) -> None:
+    """Say why the request went on, and what became of the answer."""
+    response.fields.raw.append((_CACHE_STATUS, f"headgate; fwd={why}{parameters}".encode()))
+
+
+def _is_unmodified(entry: Entry, asked: Asked) -> bool:
+    """Evaluate the conditions of a request. Source: RFC 9110 §13.2.2, RFC 9111 §4.3.2."""
+    if asked.if_none_match:
+        return _matches(asked.if_none_match, entry.value(b"etag"))
+    since = asked.if_modified_since
+    known = entry.value(b"last-modified") or entry.value(b"date")
+    if since is None or known is None:
+        return False
+    made_at = parse_http_date(entry.value(b"date") or "", 0.0) or 0  # places a year of two digits
+    since_s, known_s = parse_http_date(since, made_at), parse_http_date(known, made_at)
+    return since_s is not None and known_s is not None and known_s <= since_s
+
+
+def _matches(lines: tuple[str, ...], etag: str | None) -> bool:
+    """Compare weakly. Source: RFC 9110 §8.8.3.2, §13.1.2."""
+    if [line.strip(" \t") for line in lines] == ["*"]:
+        return True
+    own = _ETAG.fullmatch(etag) if etag is not None else None
+    return own is not None and any(found[1] == own[1] for line in lines for found in _ETAG.finditer(line))
+
+
+def _without_representation(entry: Entry) -> list[tuple[bytes, bytes]]:
+    has_etag = entry.value(b"etag") is not None
+    return [
+        (name, value)
+        for name, value in entry.fields
+        if (lower := name.lower()) in _KEPT_IN_304
+        or not (lower.startswith(b"content-") or (has_etag and lower == b"last-modified"))
+    ]

@@ -1,0 +1,230 @@
+"""The plugin: looks answers up, has them stored, invalidates them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ...proxy.exchange.exchange import Exchange
+from ...proxy.exchange.message import Response
+from ...proxy.hookspecs import Setup, hookimpl
+from ...proxy.observe.metrics import Gauge, Registry
+from ...proxy.verdicts import Hit, Miss
+from . import answers, rules
+from .asked import Asked, has_credential, read_asked
+from .config import CacheConfig, CacheRouteOptions
+from .entry import Entry
+from .filling import Filling, Policy, Wanted
+from .flight import Flight, Flights, Landing
+from .key import Key, key_of, related_uris, uri_of
+from .memory import Memory
+from .shelf import OpenFillings, Shelf
+from .vary import Selector
+
+_SAFE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
+_MAX_TURNS = 3  # how many fetches one request waits for, one after the other
+_DEFAULT = CacheRouteOptions()
+
+
+@dataclass(slots=True)
+class Lookup:
+    """A request on its way through the cache. `why` is its reason to be forwarded, in the words of RFC 9211."""
+
+    exchange: Exchange
+    asked: Asked
+    options: CacheRouteOptions
+    key: Key
+    selector: Selector
+    why: str = ""
+    entry: Entry | None = None
+    is_collapsed: bool = False
+    filling: Filling | None = None
+
+
+class Cache:
+    """A shared cache in memory (RFC 9111) for GET and HEAD."""
+
+    Config = CacheConfig
+    RouteOptions = CacheRouteOptions
+
+    def __init__(
+        self,
+        config: CacheConfig,
+        *,
+        wall: Callable[[], float] = time.time,  # noqa: TID251 - Date and Expires are about the wall clock
+    ) -> None:
+        self._config = config
+        self._name = "cache"
+        self._normalised = frozenset(config.normalise)
+        self.shelf = Shelf(
+            Memory(config.max_bytes, config.max_variants), Flights(config.max_followers), OpenFillings(), wall
+        )
+
+    @hookimpl
+    def headgate_configure(self, setup: Setup) -> None:
+        """Take the entries of the instance that this one replaces.
+
+        Both work on the same store for a while: an unsafe request that began under the old settings still invalidates.
+        """
+        self._name = setup.name
+        if isinstance(setup.previous, Cache):
+            self.shelf = setup.previous.shelf
+            self.shelf.memory.resize(self._config.max_bytes, self._config.max_variants)
+            self.shelf.flights.max_followers = self._config.max_followers
+
+    @hookimpl
+    def headgate_metrics(self, registry: Registry) -> None:
+        """Show how full the cache is."""
+        show = registry.register
+        used = show(Gauge("headgate_cache_used_bytes", "Bytes of the cache's budget in use.", ("plugin",)))
+        used.set(lambda: self.shelf.memory.used_bytes, self._name)
+        entries = show(Gauge("headgate_cache_entries", "Answers in the cache.", ("plugin",)))
+        entries.set(lambda: len(self.shelf.memory), self._name)
+        evicted = show(Gauge("headgate_cache_evicted_entries", "Answers given up for want of room.", ("plugin",)))
+        evicted.set(lambda: self.shelf.memory.num_evicted, self._name)
+
+    @hookimpl
+    async def headgate_cache(self, exchange: Exchange) -> Hit | Miss | None:
+        """Answer from the store, or have the answer stored. Waits only for another request that fetches the same."""
+        request = exchange.request
+        options: CacheRouteOptions = exchange.route.options.get(self._name, _DEFAULT)
+        if request.method not in ("GET", "HEAD") or not options.enabled or request.is_upgrade:
+            return None
+        lookup = Lookup(
+            exchange,
+            read_asked(request.fields),
+            options,
+            key_of(exchange, is_shared=self._config.share == "all"),
+            Selector(request.fields, self._normalised),
+        )
+        verdict = self._answer(lookup)
+        return verdict if verdict is not None else await self._fetch(lookup)
+
+    @hookimpl
+    def headgate_response_head(self, exchange: Exchange, response: Response) -> None:
+        """Say in Cache-Status what became of the request; invalidate what an unsafe request has changed."""
+        lookup: Lookup | None = exchange.state.get(Cache)
+        if lookup is None:
+            if exchange.request.method not in _SAFE and 200 <= response.status < 400:
+                self._invalidate(exchange, response)
+            return
+        # Judged here, before the core and other plugins add what belongs to this exchange only.
+        filling = lookup.filling
+        if filling is not None:
+            filling.begin(response)
+        elif exchange.request.method == "HEAD":
+            self._compare(lookup, response)
+        answers.add_forwarded(response, lookup.why, _parameters(lookup))
+
+    def _answer(self, lookup: Lookup) -> Hit | Miss | None:
+        """Answer at once where that is possible; otherwise set `lookup.why`."""
+        exchange, asked = lookup.exchange, lookup.asked
+        if rules.is_passed_by(asked) or not exchange.request.body.is_empty:
+            lookup.why = "bypass"
+        else:
+            lookup.why, lookup.entry = self._find(lookup)
+        if not lookup.why and lookup.entry is not None:
+            return self._hit(lookup, lookup.entry)
+        if "only-if-cached" in asked.directives:
+            return Hit(answers.not_stored(exchange), "only-if-cached")
+        if lookup.why == "bypass" or exchange.request.method == "HEAD":
+            exchange.state[Cache] = lookup
+            return Miss(None, "bypass" if lookup.why == "bypass" else "miss")
+        return None
+
+    def _find(self, lookup: Lookup) -> tuple[str, Entry | None]:
+        """Return the selected entry, and why it cannot be used ("" where it can)."""
+        memory = self.shelf.memory
+        entry = memory.select(lookup.key, lookup.selector)
+        if entry is None:
+            return "uri-miss" if memory.newest(lookup.key) is None else "vary-miss", None
+        age_s = entry.age_s(lookup.exchange.now())
+        if not rules.is_fresh(age_s, entry.lifetime_s):
+            return "stale", entry
+        return "" if rules.is_usable(age_s, entry.lifetime_s, lookup.asked.directives) else "request", entry
+
+    def _hit(self, lookup: Lookup, entry: Entry) -> Hit:
+        exchange = lookup.exchange
+        now = exchange.now()
+        self.shelf.memory.touch(entry)
+        response = answers.from_entry(entry, lookup.asked, exchange.request.method, now)
+        if lookup.is_collapsed:
+            answers.add_forwarded(response, "uri-miss", "; collapsed")
+            return Hit(response, "collapsed")
+        answers.add_hit(response, entry.lifetime_s - entry.age_s(now))
+        return Hit(response)
+
+    async def _fetch(self, lookup: Lookup) -> Hit | Miss:
+        """Lead, follow, or go alone."""
+        flights, now = self.shelf.flights, lookup.exchange.now
+        for _ in range(_MAX_TURNS):
+            key = self._flight_key(lookup)
+            if lookup.why == "request" or not self._config.single_flight or flights.is_marked(key, now()):
+                break
+            flight = flights.of(key)
+            if flight is None:
+                # What answers a condition of this request answers no other.
+                return self._miss(lookup, None if lookup.asked.is_conditional else flights.lead(key, now()))
+            if await flights.follow(flight, self._until(lookup, flight)) is Landing.ALONE:
+                break
+            lookup.is_collapsed = True
+            verdict = self._answer(lookup)
+            if isinstance(verdict, Hit):
+                return verdict
+        return self._miss(lookup, None)
+
+    def _flight_key(self, lookup: Lookup) -> tuple[object, ...]:
+        """Return what requests for the same answer share, as far as that is known before the answer."""
+        newest = self.shelf.memory.newest(lookup.key)
+        return (lookup.key, lookup.selector.of(name for name, _ in newest.vary) if newest is not None else ())
+
+    def _until(self, lookup: Lookup, flight: Flight) -> float:
+        """Return how long to wait: the other half of the request's time is for its own fetch."""
+        now = lookup.exchange.now()
+        return min(flight.started_at + self._config.max_wait, now + (lookup.exchange.deadline - now) / 2)
+
+    def _miss(self, lookup: Lookup, flight: Flight | None) -> Miss:
+        exchange, config = lookup.exchange, self._config
+        policy = Policy(
+            config.max_entry_bytes, config.heuristic, lookup.options.default_ttl, self._is_permission_needed(exchange)
+        )
+        wanted = Wanted(lookup.key, lookup.selector, exchange.now(), exchange.now, policy, lookup.asked.is_conditional)
+        lookup.filling = Filling(self.shelf, wanted, flight)
+        exchange.state[Cache] = lookup
+        return Miss(lookup.filling)
+
+    def _is_permission_needed(self, exchange: Exchange) -> bool:
+        """Whether the request counts as authorised and its answer could reach others (RFC 9111 §3.5)."""
+        if has_credential(exchange.request.fields):
+            return True
+        return exchange.identity is not None and self._config.share == "all"
+
+    def _invalidate(self, exchange: Exchange, response: Response) -> None:
+        if self.shelf.is_empty:
+            return
+        uri = uri_of(exchange.request)
+        self.shelf.invalidate(uri)
+        for related in related_uris(uri, response.fields):
+            self.shelf.invalidate(related)
+
+    def _compare(self, lookup: Lookup, response: Response) -> None:
+        """Give up a stored answer that a HEAD shows to be outdated. Source: RFC 9111 §4.3.5."""
+        entry = lookup.entry
+        if entry is None or response.status != 200:
+            return
+        is_changed = response.length is not None and response.length != len(entry.body)
+        for name in (b"etag", b"last-modified"):
+            now_is = response.fields.get(name.decode())
+            is_changed = is_changed or (now_is is not None and now_is != entry.value(name))
+        if is_changed:
+            self.shelf.memory.remove(entry)
+
+
+def _parameters(lookup: Lookup) -> str:
+    filling = lookup.filling
+    if filling is None:
+        return ""
+    if filling.is_taking:
+        return "; stored"
+    return f"; detail={filling.reason}" if filling.reason is not None else ""

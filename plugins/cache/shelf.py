@@ -1,0 +1,68 @@
+"""The store with what belongs to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .flight import Flights
+from .key import Uri
+from .memory import Memory
+
+if TYPE_CHECKING:
+    from .filling import Filling
+
+
+class OpenFillings:
+    """The answers being collected, by URI: as many as there are exchanges that missed and are not over."""
+
+    __slots__ = ("_by_uri",)
+
+    def __init__(self) -> None:
+        self._by_uri: dict[Uri, set[Filling]] = {}
+
+    def __len__(self) -> int:
+        return sum(len(fillings) for fillings in self._by_uri.values())
+
+    def add(self, filling: Filling) -> None:
+        """Note that `filling` may be stored later."""
+        self._by_uri.setdefault(filling.wanted.key.uri, set()).add(filling)
+
+    def remove(self, filling: Filling) -> None:
+        """Note that it will not be."""
+        uri = filling.wanted.key.uri
+        fillings = self._by_uri.get(uri)
+        if fillings is None:
+            return
+        fillings.discard(filling)
+        if not fillings:
+            del self._by_uri[uri]
+
+    def spoil(self, uri: Uri) -> None:
+        """Keep what is being collected for `uri` from being stored."""
+        for filling in list(self._by_uri.get(uri, ())):
+            filling.spoil()
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """Entries, fetches under way, answers being collected: what outlives a change of the settings.
+
+    `wall` is the wall clock, in seconds since the epoch.
+    """
+
+    memory: Memory
+    flights: Flights
+    open: OpenFillings
+    wall: Callable[[], float]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing that an unsafe request could invalidate."""
+        return not len(self.memory) and not len(self.open)
+
+    def invalidate(self, uri: Uri) -> None:
+        """Forget every answer of a URI, and those on their way. Source: RFC 9111 §4.4."""
+        self.memory.invalidate(uri)
+        self.open.spoil(uri)

@@ -1,0 +1,83 @@
+"""Routes by the body's `model`, and lists the models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field
+
+from ..proxy.exchange.exchange import Exchange
+from ..proxy.exchange.fields import Fields
+from ..proxy.exchange.message import Response
+from ..proxy.hookspecs import ModelInfo, Setup, hookimpl
+from ..proxy.verdicts import Reject, Route
+
+
+class ModelRoute:
+    """Chooses the targets that `models` gives for the model a request names; aliases count as the model itself.
+
+    As an `aggregate` plugin it answers `GET …/models` and `GET …/models/NAME` with what the identity may use.
+    """
+
+    class Config(BaseModel):
+        """Settings of the plugin."""
+
+        model_config = ConfigDict(extra="forbid", frozen=True)
+
+        default: str | None = Field(
+            default=None, description="Model of requests that name none; without it such requests are refused."
+        )
+
+    def __init__(self, config: Config) -> None:
+        self._default = config.default
+        self._models: Mapping[str, ModelInfo] = {}
+        self._canonical: dict[str, str] = {}
+
+    @hookimpl
+    def headgate_configure(self, setup: Setup) -> None:
+        """Learn the models. Raises: ValueError for a default that is none of them."""
+        canonical = {name: name for name in setup.models}
+        canonical |= {alias: name for name, info in setup.models.items() for alias in info.aliases}
+        if self._default is not None and self._default not in canonical:
+            raise ValueError(f"expected `default` to be one of {', '.join(sorted(canonical))}, got `{self._default}`")
+        self._models, self._canonical = setup.models, canonical
+
+    @hookimpl
+    def headgate_route(self, exchange: Exchange) -> Route | Reject | None:
+        """Give the targets of the model that was asked for; nothing to say where there is no body to name one."""
+        if exchange.request.body.is_empty:
+            return None
+        asked = exchange.model if exchange.model is not None else self._default
+        if asked is None:
+            return Reject("bad_body", "the body must name a `model`")
+        name = self._canonical.get(asked)
+        if name is None or name not in exchange.models:
+            return Reject("model_not_found", f"the model `{asked[:200]}` does not exist or may not be used")
+        return Route(exchange.models[name], name)
+
+    @hookimpl
+    def headgate_aggregate(self, exchange: Exchange) -> Response | Reject | None:
+        """Answer the list of models, or one of them."""
+        head, _, last = exchange.request.path.rstrip("/").rpartition("/models")
+        if exchange.request.method not in ("GET", "HEAD") or not (head or last or "/models" in exchange.request.path):
+            return None
+        if not last:
+            entries = [self._entry(name) for name in self._usable(exchange)]
+            return _json({"object": "list", "data": entries})
+        name = self._canonical.get(last.removeprefix("/"))
+        if name is None or name not in self._usable(exchange):
+            return Reject("model_not_found")
+        return _json(self._entry(name))
+
+    def _entry(self, name: str) -> dict[str, object]:
+        return {"id": name, "object": "model", "created": 0, "owned_by": self._models[name].owned_by}
+
+    def _usable(self, exchange: Exchange) -> list[str]:
+        identity = exchange.identity
+        return [name for name in self._models if identity is None or identity.may_use_model(name)]
+
+
+def _json(value: object) -> Response:
+    body = orjson.dumps(value)
+    return Response(200, Fields([(b"Content-Type", b"application/json")]), body, len(body))

@@ -1,0 +1,54 @@
+"""A client that leaves takes its upstream with it, at once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from ...running import Call, client, gateway, plain, upstream
+
+BOUND_S = 0.100
+NUM_EACH = 100
+
+
+def test_upstream_is_closed_within_100_ms_of_the_client_leaving() -> None:
+    closed_at: dict[str, float] = {}
+    begun: dict[str, asyncio.Event] = {}
+
+    async def script(call: Call) -> None:
+        name = call.line.split()[1]
+        if "stream" in name:
+            await call.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+            await call.send(b"d\r\ndata: first\n\n\r\n")
+        begun[name].set()
+        await call.gone()
+        closed_at[name] = time.monotonic()
+        raise ConnectionError("gone")
+
+    async def leave(port: int, name: str, *, is_streaming: bool) -> float:
+        begun[name] = asyncio.Event()
+        async with client(port) as connected:
+            await connected.send("POST", name, b'{"stream": true}')
+            if is_streaming:
+                await connected.reader.readuntil(b"data: first\n\n")
+            await asyncio.wait_for(begun[name].wait(), 5)
+            left_at = time.monotonic()
+        async with asyncio.timeout(5):
+            while name not in closed_at:
+                await asyncio.sleep(0.001)
+        return closed_at[name] - left_at
+
+    async def main() -> list[float]:
+        async with upstream(script) as served, gateway(plain(served.url, kind="inference", read_model=False)) as gate:
+            delays = []
+            for number in range(NUM_EACH):
+                delays.append(await leave(gate.port, f"/wait/{number}", is_streaming=False))
+                delays.append(await leave(gate.port, f"/stream/{number}", is_streaming=True))
+            await gate.until(lambda: len(gate.log()) == 2 * NUM_EACH)
+            assert all(line["client_gone"] and line["error"] == "client_gone" for line in gate.log())
+            return delays
+
+    delays = asyncio.run(main())
+    late = [delay for delay in delays if delay > BOUND_S]
+    assert len(delays) == 2 * NUM_EACH
+    assert not late, f"{len(late)} of {len(delays)} upstreams were closed late, the latest after {max(delays):.3f} s"

@@ -1,2 +1,0 @@
-from .script_server import ScriptServer
-def test_a(serve): pass
