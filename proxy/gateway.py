@@ -109,8 +109,8 @@ class Serving:
 
     def _new_exchange(self, incoming: Incoming, fields: Fields, loop: asyncio.AbstractEventLoop) -> Exchange:
         head, origin = incoming.head, self._origin
-        target = head.target.decode("latin-1")
-        path, _, query = _origin_form(target).partition("?")
+        target = _origin_form(head.target.decode("latin-1"), head.method)
+        path, _, query = target.partition("?")
         path = "/" if path == "*" else path  # OPTIONS of the server as a whole (RFC 9112 §3.2.4)
         upgrade = (fields.get("upgrade") or "").lower()
         request = Request(
@@ -258,13 +258,15 @@ class Serving:
             await program.chains["log"].every(self._exchange, outcome)
 
 
-def _origin_form(target: str) -> str:
-    """Return path and query of a target in absolute form too (RFC 9112 §3.2.2)."""
+def _origin_form(target: str, method: bytes) -> str:
+    """Return the target as it came, or, of one in absolute form, its path and query (RFC 9112 §3.2.1, §3.2.4)."""
     if target.startswith("/") or "://" not in target:
         return target
     rest = target.partition("://")[2]
     slash = min((at for at in (rest.find("/"), rest.find("?")) if at >= 0), default=len(rest))
     path = rest[slash:]
+    if not path and method == b"OPTIONS":
+        return "*"
     return path if path.startswith("/") else f"/{path}"
 
 

@@ -7,6 +7,7 @@ from .downstream.body import ClientBody
 from .errors import GatewayError
 from .exchange.exchange import Exchange
 from .exchange.message import Response
+from .max_forwards import answer_as_last_hop
 from .record import Record
 from .snapshot import RouteProgram, Snapshot
 from .targets import TargetCalls, in_order
@@ -36,9 +37,9 @@ class Pipeline:
         self._authorize()
         await self._admit(program)
         await self._change_request(program)
-        hit = await self._look_up(program)
-        if hit is not None:
-            return hit
+        own = answer_as_last_hop(self._exchange.request) or await self._look_up(program)
+        if own is not None:
+            return own
         calls.prepare(program, body_scan if not self._body.is_replaced else await self._scan_again(program))
         return await self._aggregate(program) or await calls.dispatch(in_order(self._exchange.groups))
 

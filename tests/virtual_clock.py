@@ -37,7 +37,7 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._jumping = _JumpingSelector()
         super().__init__(self._jumping)
-        self._clock_resolution = 1e-9
+        self._clock_resolution = 1e-6  # well above the rounding of instants years away
 
     def time(self) -> float:
         """Return the virtual instant, seconds since the loop was made."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable
+from functools import lru_cache
 
 from ...proxy.exchange.fields import Fields
 from ...proxy.forwarded import SPOOFABLE
@@ -11,6 +12,7 @@ from ...proxy.forwarded import SPOOFABLE
 Vary = tuple[tuple[str, str | None], ...]
 
 MAX_NAMES = 16
+_REMEMBERED_CHARACTERS = 256
 # Part of the key already.
 _KEYED = frozenset(("host", "x-forwarded-host", "x-forwarded-proto"))
 # The gateway writes these anew for every request: what the target saw is not what the client sent.
@@ -57,9 +59,18 @@ class Selector:
             lines = [line.strip(" \t") for line in self._fields.get_all(name)]
             joined = ", ".join(lines) if lines else None
             if joined is not None and name in self._normalised:
-                joined = _NORMALISERS[name](joined)
+                joined = _meaning(name, joined)
             self._known[name] = joined
         return self._known[name]
+
+
+def _meaning(name: str, value: str) -> str:
+    return _known_meaning(name, value) if len(value) <= _REMEMBERED_CHARACTERS else _NORMALISERS[name](value)
+
+
+@lru_cache(maxsize=1024)
+def _known_meaning(name: str, value: str) -> str:
+    return _NORMALISERS[name](value)
 
 
 def _encodings(value: str) -> str:

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, Any, cast
 
+from aiohttp.hdrs import METH_ALL
 from aiohttp.web_protocol import RequestHandler
 
 from ..errors import GatewayError
@@ -169,7 +170,7 @@ class DownstreamConnection(RequestHandler[Any] if TYPE_CHECKING else RequestHand
 
     def _begin(self, head: RequestHead, raw: bytes) -> None:
         self.head = head
-        super().data_received(raw if not _asks_upgrade(head) else _without_upgrade(head))
+        super().data_received(raw if _is_plain(head) else _plain(head))
         if not self._messages:  # aiohttp's parser wants something else than the guard: trust neither
             self._refuse(GatewayError("bad_request", "the two parsers disagree on the head"))
             return
@@ -342,12 +343,17 @@ class DownstreamConnection(RequestHandler[Any] if TYPE_CHECKING else RequestHand
         return refuse
 
 
-def _asks_upgrade(head: RequestHead) -> bool:
-    return any(name.lower() == b"upgrade" for name, _ in head.fields)
+# Methods that aiohttp's parser knows; it need not know others to find where a body ends.
+_PARSED_METHODS = frozenset(method.encode() for method in METH_ALL)
 
 
-def _without_upgrade(head: RequestHead) -> bytes:
-    """Return the head for aiohttp's parser without Upgrade: whether to switch is decided by the route, later."""
-    lines = [b"%b %b HTTP/%d.%d" % (head.method, head.target, *head.version)]
+def _is_plain(head: RequestHead) -> bool:
+    return head.method in _PARSED_METHODS and all(name.lower() != b"upgrade" for name, _ in head.fields)
+
+
+def _plain(head: RequestHead) -> bytes:
+    """Return the head for aiohttp's parser without Upgrade (the route decides about that) and with a method it knows."""
+    method = head.method if head.method in _PARSED_METHODS else b"POST"
+    lines = [b"%b %b HTTP/%d.%d" % (method, head.target, *head.version)]
     lines += [b"%b: %b" % pair for pair in head.fields if pair[0].lower() not in (b"upgrade", b"connection")]
     return b"\r\n".join(lines) + b"\r\n\r\n"

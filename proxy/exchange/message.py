@@ -34,7 +34,7 @@ class Body(Protocol):
 class Request:
     """What the client asked. `headgate_request` hooks may change `fields`, `target` and the body.
 
-    `target` is the raw request target as it came; `path` the raw path without the query.
+    `target` is the raw request target as it came, without scheme and host; `path` the raw path without the query.
     `scheme`, `host` and `client` are what the trusted-proxy rules say, `peer` is the connection's other end.
     """
 

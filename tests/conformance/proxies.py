@@ -31,8 +31,9 @@ http {{
   server {{
     listen {listen};
     location / {{
-      proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $http_host;
+      proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host;
       proxy_request_buffering off; proxy_buffering off; proxy_set_header X-Forwarded-For $remote_addr;
+      proxy_set_header X-Forwarded-Proto $scheme; proxy_set_header X-Forwarded-Host $http_host;
     }}
   }}
 }}
@@ -47,9 +48,11 @@ defaults
   timeout client 10s
   timeout server 10s
   option http-no-delay
-  option forwardfor
 frontend in
   bind fd@{fd}
+  http-request set-header X-Forwarded-For %[src]
+  http-request set-header X-Forwarded-Proto http
+  http-request set-header X-Forwarded-Host %[req.hdr(host)]
   default_backend out
 backend out
   http-reuse always

@@ -9,6 +9,7 @@ from __future__ import annotations
 import pytest
 
 from . import (
+    table_framing,
     table_request_line,
 )
 from .case import Case
@@ -16,6 +17,7 @@ from .stand import Stand
 
 CASES: tuple[Case, ...] = (
     *table_request_line.CASES,
+    *table_framing.CASES,
 )
 
 

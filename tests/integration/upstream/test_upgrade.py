@@ -81,7 +81,7 @@ def test_the_end_of_the_upstream_is_told(run: Run, serve: Serve, ending: str) ->
 
     async def main() -> None:
         with pool_for(serve(script).port) as pool:
-            connection, stream = await upgraded(pool)
+            _, stream = await upgraded(pool)
             await stream.write(b"bye")
             if ending == "close":
                 assert await stream.read() == b""

@@ -31,6 +31,7 @@ def route(path: str, name: str = "", **rest: Any) -> RouteSpec:
         ([route("/a", methods=GET, priority=1), route("/a", methods=frozenset({"GET", "PUT"}))], []),
         ([route("/a", methods=frozenset({"GET", "PUT"}), priority=1), route("/a", methods=GET)], [(1, 0)]),
         ([route("/a", methods=GET, priority=1), route("/a")], []),
+        ([route("/a", methods=GET), route("/a", methods=GET)], [(1, 0)]),
         ([route("/a", hosts=("x",)), route("/a")], []),
         ([route("/a"), route("/a", hosts=("x",))], []),
         ([route("/a", hosts=("x", "Y")), route("/a", hosts=("y",))], [(1, 0)]),
@@ -59,6 +60,8 @@ def test_shadowed_names_the_route_no_request_can_reach(
         (HeaderMatch("a", "exact", "1"), HeaderMatch("a", "exact", "1"), True),
         (HeaderMatch("a", "exact", "1"), HeaderMatch("a", "exact", "2"), False),
         (HeaderMatch("a", "exact", "1"), HeaderMatch("b", "exact", "1"), False),
+        (HeaderMatch("a", "present"), HeaderMatch("b", "exact", "1"), False),
+        (HeaderMatch("a", "prefix", "1"), HeaderMatch("b", "prefix", "1"), False),
         (HeaderMatch("a", "exact", "1"), HeaderMatch("a", "prefix", "1"), False),
     ],
 )

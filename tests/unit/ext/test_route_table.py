@@ -145,6 +145,11 @@ def test_a_specific_host_wins_over_a_specific_path_and_the_next_host_is_tried(ta
     assert found(table, "/c", "www.example.com", "POST") is None
 
 
+def test_the_longest_host_name_is_matched(table_type: type[RouteTable]) -> None:
+    name = "a." * 126 + "b"
+    assert found(table_type([route("/", hosts=(name,))]), "/", name) == "/"
+
+
 def test_a_host_longer_than_a_name_can_be_matches_no_wildcard(table_type: type[RouteTable]) -> None:
     table = table_type([route("/", "wild", hosts=("*.b",)), route("/", "any")])
     assert found(table, "/", "a." * 126 + "b") == "wild"
