@@ -215,12 +215,38 @@ class Upstream:
 async def upstream(script: Script) -> AsyncIterator[Upstream]:
     """Serve a script on loopback."""
     served = Upstream(script)
-    server = await asyncio.start_server(served.serve, "127.0.0.1", 0, limit=1 << 20)
-    served.port = server.sockets[0].getsockname()[1]
-    try:
+    async with raw_server(served.serve) as port:
+        served.port = port
         yield served
+
+
+@contextlib.asynccontextmanager
+async def raw_server(
+    serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], limit: int = 1 << 20
+) -> AsyncIterator[int]:
+    """Serve connections on a free port of loopback; those still open at the end are cancelled and closed."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def tracked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        try:
+            await serve(reader, writer)
+        except asyncio.CancelledError:
+            pass  # the test is over
+        finally:
+            tasks.discard(task)
+            writer.transport.abort() if task.cancelling() else writer.close()
+
+    server = await asyncio.start_server(tracked, "127.0.0.1", 0, limit=limit)
+    try:
+        yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        for task in tuple(tasks):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @dataclass(slots=True)

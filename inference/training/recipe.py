@@ -42,7 +42,7 @@ RECIPES = {
             "qk_rope_head_dim": 16,
             "v_head_dim": 32,
         },
-        steps=2200,
+        steps=1500,
         peak_rate=3e-3,
     ),
     "lite": Recipe(
@@ -61,7 +61,7 @@ RECIPES = {
             "qk_rope_head_dim": 8,
             "v_head_dim": 24,
         },
-        steps=3000,
+        steps=1000,
         peak_rate=4e-3,
     ),
 }

@@ -165,14 +165,14 @@ class ConnectionPool:
     def _give_back(self, wire: Wire, is_reusable: bool) -> None:
         """Take a connection back from its exchange."""
         if not is_reusable or not wire.is_clean:
-            wire.close()
+            wire.abort()
             self._free_slot()
             return
         waiter = self._next_waiter()
         if waiter is not None:
             future, fresh = waiter
             if fresh:
-                wire.close()
+                wire.abort()
             future.set_result(None if fresh else wire)
         elif self._is_closed or len(self._idle) >= self._limits.max_idle:
             self._drop(wire)
@@ -202,7 +202,7 @@ class ConnectionPool:
         self._drop(wire)
 
     def _drop(self, wire: Wire) -> None:
-        wire.close()
+        wire.abort()
         self._free_slot()
 
     def _free_slot(self) -> None:

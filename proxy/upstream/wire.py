@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Callable
 from typing import cast
 
@@ -171,13 +172,17 @@ class Wire(asyncio.Protocol):
         self._disturbed()
 
     def eof_received(self) -> bool:
-        self.is_eof = True
+        tls = self._transport.get_extra_info("ssl_object")
+        # The event loop may tell the end of a TLS stream though the other side only stopped: that is no clean end.
+        self.is_eof = tls is None or _has_goodbye(tls)
         _wake(self._readable)
         self._disturbed()
         # Stay open for what is still to be sent. TLS knows no such half.
-        return self._transport.get_extra_info("ssl_object") is None
+        return tls is None
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if exc is not None and not self.is_eof:
+            self._salvage()
         self.is_lost = True
         self.error = exc
         if self._linger is not None:
@@ -185,6 +190,19 @@ class Wire(asyncio.Protocol):
         _wake(self._readable)
         _wake(self._writable)
         self._disturbed()
+
+    def _salvage(self) -> None:
+        """Take what the kernel still holds after a failed write: often the answer that says why."""
+        if self._transport.get_extra_info("ssl_object") is not None:
+            return
+        with contextlib.suppress(OSError):  # a socket that is closed already is one
+            while self._size <= READ_LIMIT_BYTES:
+                data = self._socket.recv(READ_LIMIT_BYTES, socket.MSG_DONTWAIT)
+                if not data:
+                    self.is_eof = True
+                    return
+                self._pieces.append(data)
+                self._size += len(data)
 
     def pause_writing(self) -> None:
         self._is_write_paused = True
@@ -197,6 +215,16 @@ class Wire(asyncio.Protocol):
         callback, self._on_disturbed = self._on_disturbed, None
         if callback is not None:
             callback(self)
+
+
+def _has_goodbye(tls: ssl.SSLObject) -> bool:
+    """Whether close_notify came: only then does a read end instead of wanting more."""
+    try:
+        return not tls.read(1)
+    except ssl.SSLZeroReturnError:
+        return True
+    except ssl.SSLError:
+        return False
 
 
 def _wake(future: asyncio.Future[None] | None) -> None:

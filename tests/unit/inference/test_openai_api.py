@@ -33,6 +33,7 @@ FIELDS = st.sampled_from(
         "top_p",
         "tools",
         "logprobs",
+        "response_format",
     ]
 )
 

@@ -86,7 +86,7 @@ def test_choice_is_in_the_smallest_likeliest_set(logits: list[float], top_p: flo
     shares = [share / sum(shares) for share in shares]
     ranked = sorted(range(len(logits)), key=lambda token: (-shares[token], token))
     before = 0.0
-    allowed = set()
+    allowed: set[int] = set()
     for token in ranked:
         # A hair of slack where rounding decides.
         if before < top_p + 1e-9 or not allowed:

@@ -30,9 +30,10 @@ def _load(path: Path) -> DeepseekV3:
     return load_model(path, read_config(path))
 
 
-def _rewrite(path: Path, drop: tuple[str, ...] = (), **add: Tensor) -> None:
-    tensors = {name: value for name, value in load_file(path / FILE).items() if name not in drop}
-    save_file({**tensors, **add}, path / FILE)
+def _rewrite(path: Path, change: dict[str, Tensor | None]) -> None:
+    """Put tensors into the file, or take out those given as None."""
+    tensors = {**load_file(path / FILE), **change}
+    save_file({name: value for name, value in tensors.items() if value is not None}, path / FILE)
 
 
 def _problems(path: Path) -> list[str]:
@@ -76,8 +77,9 @@ def test_half_precision_files_load_as_float32(model_dir: Path, kind: torch.dtype
 
 def test_every_wrong_tensor_is_reported_at_once(model_dir: Path) -> None:
     norm, gate = "model.norm.weight", "model.layers.1.mlp.experts.0.up_proj.weight"
-    codes = {gate: torch.zeros(32, 64, dtype=torch.int8), "model.extra.weight": torch.zeros(2)}
-    _rewrite(model_dir, ("lm_head.weight",), **{norm: torch.zeros(63), **codes})
+    codes = torch.zeros(32, 64, dtype=torch.int8)
+    extra = torch.zeros(2)
+    _rewrite(model_dir, {"lm_head.weight": None, norm: torch.zeros(63), gate: codes, "model.extra.weight": extra})
     file = model_dir / FILE
     assert _problems(model_dir) == [
         f"{model_dir}: missing lm_head.weight",
@@ -88,7 +90,7 @@ def test_every_wrong_tensor_is_reported_at_once(model_dir: Path) -> None:
 
 
 def test_a_long_list_of_problems_is_cut(model_dir: Path) -> None:
-    _rewrite(model_dir, **{f"extra.{at}": torch.zeros(1) for at in range(60)})
+    _rewrite(model_dir, {f"extra.{at}": torch.zeros(1) for at in range(60)})
     problems = _problems(model_dir)
     assert len(problems) == 51
     assert problems[-1] == "and 10 more"
@@ -98,9 +100,9 @@ def test_draft_layers_and_rope_tables_are_left_out(model_dir: Path) -> None:
     config = orjson.loads((model_dir / "config.json").read_bytes())
     (model_dir / "config.json").write_bytes(orjson.dumps({**config, "num_nextn_predict_layers": 1}))
     table = "model.layers.0.self_attn.rotary_emb.inv_freq"
-    _rewrite(model_dir, **{"model.layers.2.eh_proj.weight": torch.zeros(1), table: torch.zeros(8)})
+    _rewrite(model_dir, {"model.layers.2.eh_proj.weight": torch.zeros(1), table: torch.zeros(8)})
     _load(model_dir)
-    _rewrite(model_dir, **{"model.layers.3.eh_proj.weight": torch.zeros(1)})
+    _rewrite(model_dir, {"model.layers.3.eh_proj.weight": torch.zeros(1)})
     assert _problems(model_dir) == [f"{model_dir / FILE}: unexpected model.layers.3.eh_proj.weight"]
 
 

@@ -114,10 +114,15 @@ STORING = [
 ]  # fmt: skip
 
 STATUSES = [
-    Case(f"status-{status}", "§3: a final status code that the cache understands", then, cc("max-age=60", status=status))
+    Case(
+        f"status-{status}", "§3: a final status code that the cache understands", then, cc("max-age=60", status=status)
+    )
     for status, then in (
         *((status, "hit") for status in (200, 203, 204, 300, 301, 302, 303, 307, 308, 404, 405, 410, 414)),
-        *((status, "forwarded") for status in (201, 202, 304, 400, 401, 403, 408, 413, 421, 429, 451, 500, 501, 502, 503)),
+        *(
+            (status, "forwarded")
+            for status in (201, 202, 304, 400, 401, 403, 408, 413, 421, 429, 451, 500, 501, 502, 503)
+        ),
         *((status, "forwarded") for status in (504, 299, 599)),
     )
 ]
@@ -431,7 +436,13 @@ async def play(case: Case) -> Seen:
 def test_cache_follows_the_rfc(name: str) -> None:
     case = TABLE[name]
     seen = run(play(case))
-    then = "forwarded" if seen.is_forwarded else "hit" if seen.verdict == "hit" and seen.status != 304 else str(seen.status)
+    then = (
+        "forwarded"
+        if seen.is_forwarded
+        else "hit"
+        if seen.verdict == "hit" and seen.status != 304
+        else str(seen.status)
+    )
     assert then == case.then, case.source
     assert seen.is_forwarded == (seen.body == b"anew" or case.again.method == "HEAD" and seen.is_forwarded)
     for field_name, value in case.shows:

@@ -12,6 +12,7 @@ import pytest
 import trustme
 from pydantic import BaseModel, ValidationError, field_validator
 
+from headgate.proxy.config.dump import dump
 from headgate.proxy.config.load import MAX_FILE_BYTES, check, load
 from headgate.proxy.config.plugin_schema import PluginSchema
 from headgate.proxy.config.problems import MAX_PROBLEMS, ConfigErrors
@@ -70,7 +71,6 @@ def test_file_past_the_size_limit_is_refused_and_no_more_is_read(tmp_path: Path)
 
 def test_columns_count_characters_not_bytes() -> None:
     assert errors_of(BASE + "öäü: {é: 1}\n")[0].startswith('<text>:4:1: ["öäü"]: unknown key')
-    assert errors_of(BASE + '{"ö": 1}')[0].startswith("<text>:4:1: this is not YAML")
     assert errors_of(BASE + 'admin: {address: "a:1", "ö": 1, b: 2}')[1].startswith("<text>:4:33: admin.b: unknown key")
 
 
@@ -91,8 +91,9 @@ def test_secret_never_shows(tmp_path: Path) -> None:
     text = BASE + "admin: {address: 127.0.0.1:1, token: env:TOKEN}"
     config = load(text, {}, {"TOKEN": "hunter2"})
     assert config.admin is not None and config.admin.token is not None
-    shown = f"{config!r} {config} {config.admin.token!r} {config.model_dump()} {config.model_dump_json()}"
+    shown = f"{config!r} {config} {config.admin.token!r} {dump(config)} {config.admin.model_dump_json(warnings=False)}"
     assert "hunter2" not in shown
+    assert dump(config)["admin"]["token"] == "***"
     assert config.admin.token == SecretRef("env:OTHER", "hunter2")
     assert load(text, {}, {"TOKEN": "changed"}) != config
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import headgate
 from headgate.proxy.config import reference
 from headgate.proxy.config.section import Section
 
@@ -17,7 +16,6 @@ def _sections(kind: type[Section] = Section) -> list[type[Section]]:
 
 
 def test_page_is_what_the_models_say() -> None:
-    assert headgate.__name__ == "headgate"
     assert PAGE.read_text() == reference.reference(), (
         "run: python -m headgate.proxy.config.reference > docs/configuration.md"
     )
