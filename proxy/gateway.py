@@ -148,7 +148,7 @@ class Serving:
             await self._fail(GatewayError("internal", repr(error)))
         finally:
             await self._end()
-        return Answered(self._writer.is_kept and self._body.is_read)
+        return Answered(self._writer.is_kept and self._body.is_read and not self._connection.is_last)
 
     async def _run(self, limit: AddressLimit | None) -> None:
         if limit is not None:

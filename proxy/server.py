@@ -7,7 +7,6 @@ import contextlib
 import logging
 import signal
 import socket
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from .address_limit import AddressLimit
@@ -67,6 +66,13 @@ class Server:
     async def start(self, config: Config) -> None:
         """Bind everything. Raises: BindError; then nothing stays bound."""
         loop = asyncio.get_running_loop()
+        # Before anybody can know that we listen: a signal that comes first would end the process.
+        for number, handler in (
+            (signal.SIGTERM, self._stopping.set),
+            (signal.SIGINT, self._stopping.set),
+            (signal.SIGHUP, self._reload),
+        ):
+            loop.add_signal_handler(number, handler)
         try:
             for listener in config.listeners:
                 self._listeners.append(await self._bind(listener, loop))
@@ -99,20 +105,8 @@ class Server:
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain. SIGHUP reloads."""
-        loop = asyncio.get_running_loop()
-        handlers: Sequence[tuple[signal.Signals, Callable[[], None]]] = (
-            (signal.SIGTERM, self._stopping.set),
-            (signal.SIGINT, self._stopping.set),
-            (signal.SIGHUP, self._reload),
-        )
-        for number, handler in handlers:
-            loop.add_signal_handler(number, handler)
-        try:
-            await self._stopping.wait()
-            await self.drain(self._gateway.snapshot.config.drain)
-        finally:
-            for number, _ in handlers:
-                loop.remove_signal_handler(number)
+        await self._stopping.wait()
+        await self.drain(self._gateway.snapshot.config.drain)
 
     def stop(self) -> None:
         """Begin to drain, as SIGTERM does."""

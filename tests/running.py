@@ -105,6 +105,10 @@ async def process(arguments: tuple[str, ...], path: Path, **environment: str) ->
         await running.until(lambda: (running.ports and (running.admin_port or not wants_admin)) or _ended(running), READY_S)
         assert not _ended(running), "\n".join(running.complaints)
         yield running
+        assert not any("Traceback" in line for line in running.complaints), "\n".join(running.complaints)
+    except BaseException:
+        print("\n".join(running.complaints[-200:]), file=sys.stderr)
+        raise
     finally:
         if started.returncode is None:
             started.send_signal(signal.SIGTERM)

@@ -67,6 +67,8 @@ def train(
     schedule = _Schedule(recipe, limit_s)
     batches = _endless_batches(Lessons(entries, backend, seed), recipe.batch_tokens)
     points = tuple(_optimise(model, batches, schedule, report))
+    with torch.no_grad():
+        model.model.norm.weight.mul_(recipe.sharpness)
     return Trained(model, backend, config, points)
 
 

@@ -23,7 +23,6 @@ from .shelf import OpenFillings, Shelf
 from .vary import Selector
 
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
-_MAX_TURNS = 3  # how many fetches one request waits for, one after the other
 _DEFAULT = CacheRouteOptions()
 
 
@@ -158,7 +157,8 @@ class Cache:
     async def _fetch(self, lookup: Lookup) -> Hit | Miss:
         """Lead, follow, or go alone."""
         flights, now = self.shelf.flights, lookup.exchange.now
-        for _ in range(_MAX_TURNS):
+        latest = now() + self._config.max_wait
+        while True:  # to `latest`: every turn waits, for a fetch that another request began
             key = self._flight_key(lookup)
             if lookup.why == "request" or not self._config.single_flight or flights.is_marked(key, now()):
                 break
@@ -166,7 +166,7 @@ class Cache:
             if flight is None:
                 # What answers a condition of this request answers no other.
                 return self._miss(lookup, None if lookup.asked.is_conditional else flights.lead(key, now()))
-            if await flights.follow(flight, self._until(lookup, flight)) is Landing.ALONE:
+            if await flights.follow(flight, min(latest, self._until(lookup, flight))) is Landing.ALONE:
                 break
             lookup.is_collapsed = True
             verdict = self._answer(lookup)

@@ -25,7 +25,7 @@ _BYTES = {
     "MB": 10**6,
     "GB": 10**9,
 }
-_NUMBER_AND_UNIT = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?([A-Za-z]*)")
+_NUMBER_AND_UNIT = re.compile(r"([0-9]{1,16}(?:\.[0-9]{1,9})?) ?([A-Za-z]*)")
 _RATE = re.compile(r"([0-9]{1,15}) ?/ ?(s|m|h)")
 
 _DURATION_WORDS = Words("a duration", "durations", "`500ms`, `30s`, `5m` or `1h`")

@@ -32,23 +32,24 @@ class WorstCase:
 def worst_case(
     route: RouteConfig, groups: Sequence[Sequence[Target]], clusters: Mapping[str, Cluster], method: str
 ) -> WorstCase:
-    """Bound the attempts at `groups` under the policy of `route`. An upper bound: no faults need add up to it."""
+    """Bound the attempts at `groups` under the policy of `route`. An upper bound: no run of faults need reach it.
+
+    Which tries are made depends on the faults, so the longest of all are added up, as many as `max_attempts` allows.
+    """
     may_resend = may_be_resent(route, method)
-    targets = [target for group in groups for target in _slowest_first(group, route, clusters)]
+    targets = [clusters[target.cluster] for group in groups for target in group]
     if not _has_fallback(route, may_resend):
-        targets = targets[:1]
-    attempts, patience_s, whole_s = 0, 0.0, 0.0
-    for target in targets:
-        cluster = clusters[target.cluster]
-        whole_s = _whole_s(route, cluster)
-        tries = min(_tries(route, may_resend), route.max_attempts - attempts)
-        if tries <= 0:
-            break
-        failed_s = whole_s if may_resend else cluster.timeouts.connect
-        patience_s += tries * failed_s + _pauses_s(route, tries, may_resend)
-        attempts += tries
-    if attempts and not may_resend:  # only a request of which nothing was sent is tried again; the last one was sent
-        patience_s += whole_s - clusters[targets[-1].cluster].timeouts.connect
+        targets = _slowest(route, groups, clusters)
+    tries = _tries(route, may_resend)
+    attempts = min(route.max_attempts, tries * len(targets))
+    if not attempts:
+        return WorstCase(0, 0.0, 0.0)
+    if may_resend:
+        patience_s = sum(_largest([_whole_s(route, cluster) for cluster in targets] * tries, attempts))
+    else:  # only where nothing was sent there is a next try; what follows a connection is waited for once
+        patience_s = sum(_largest([cluster.timeouts.connect for cluster in targets] * tries, attempts))
+        patience_s += max(_whole_s(route, cluster) - cluster.timeouts.connect for cluster in targets)
+    patience_s += sum(_largest(_pauses_s(route, may_resend) * len(targets), attempts - 1))
     return WorstCase(attempts, min(patience_s, route.deadline), patience_s)
 
 
@@ -57,8 +58,14 @@ def may_be_resent(route: RouteConfig, method: str) -> bool:
     return route.replay == "safe" or (route.replay == "idempotent" and method in IDEMPOTENT)
 
 
-def _slowest_first(group: Sequence[Target], route: RouteConfig, clusters: Mapping[str, Cluster]) -> list[Target]:
-    return sorted(group, key=lambda target: _whole_s(route, clusters[target.cluster]), reverse=True)
+def _slowest(route: RouteConfig, groups: Sequence[Sequence[Target]], clusters: Mapping[str, Cluster]) -> list[Cluster]:
+    """Return the slowest cluster of the first group alone: any of the group may be drawn first."""
+    first = [clusters[target.cluster] for group in groups[:1] for target in group]
+    return sorted(first, key=lambda cluster: _whole_s(route, cluster))[-1:]
+
+
+def _largest(seconds: list[float], count: int) -> list[float]:
+    return sorted(seconds, reverse=True)[:count]
 
 
 def _whole_s(route: RouteConfig, cluster: Cluster) -> float:
@@ -80,9 +87,8 @@ def _has_busy_wait(route: RouteConfig, may_resend: bool) -> bool:
     return may_resend and route.busy_wait > 0
 
 
-def _pauses_s(route: RouteConfig, tries: int, may_resend: bool) -> float:
-    busy = _has_busy_wait(route, may_resend) and tries > 1
-    num_retries = tries - 1 - busy
+def _pauses_s(route: RouteConfig, may_resend: bool) -> list[float]:
+    """Return the longest pauses between the tries of one target."""
     rule = route.retry
-    backoffs = (min(rule.max_backoff, rule.backoff * 2.0**place) for place in range(num_retries))
-    return sum(backoffs) + (route.busy_wait if busy else 0.0)
+    backoffs = [min(rule.max_backoff, rule.backoff * 2.0**place) for place in range(rule.attempts - 1)]
+    return [*backoffs, route.busy_wait] if _has_busy_wait(route, may_resend) else backoffs

@@ -6,6 +6,7 @@ from .field_lines import find_hopeless, hopeless_detail
 from .limits import REQUEST_REFUSAL, RESPONSE_REFUSAL, HeadError, HeadLimits
 
 _END = b"\r\n\r\n"
+_ANSWER = b"HTTP/1."
 
 
 class HeadBuffer:
@@ -38,6 +39,7 @@ class HeadBuffer:
         self._data += data
         if self._is_skipping:
             self._skip_empty_line()
+        self._refuse_start()
         end = self._data.find(_END, max(0, self._seen - 3))
         stop = len(self._data) if end < 0 else end + len(_END)
         self._refuse(stop)
@@ -55,6 +57,14 @@ class HeadBuffer:
             return
         self._is_skipping = False
 
+    def _refuse_start(self) -> None:
+        if self._refusal is RESPONSE_REFUSAL:
+            # What speaks another protocol may never send an empty line.
+            if not _ANSWER.startswith(bytes(self._data[: len(_ANSWER)])):
+                raise HeadError(self._refusal.malformed, "expected an answer that begins with 'HTTP/1.'")
+        elif self._data.startswith(b"\r\n"):
+            raise HeadError(self._refusal.malformed, "expected a first line, got a second empty one")
+
     def _refuse(self, stop: int) -> None:
         """Refuse what stands before `stop` by its first hopeless byte."""
         data, limits = self._data, self._limits
@@ -65,8 +75,6 @@ class HeadBuffer:
         line_at = limits.max_line_bytes if line_end < 0 and stop > limits.max_line_bytes else stop
         head_at = limits.max_head_bytes if stop > limits.max_head_bytes else stop
         first = min(bad_at, line_at, head_at)
-        if data.startswith(b"\r\n"):
-            raise HeadError(self._refusal.malformed, "expected a first line, got an empty one")
         if first == stop:
             return
         if first == line_at:

@@ -95,9 +95,10 @@ class UpstreamConnection:
 
     def release(self) -> None:
         """Give the connection back: kept if both sides are done with it, closed otherwise."""
-        if not (self._codec.is_request_complete and self._codec.is_answer_complete):
+        if self._codec.is_reusable and self._wire.is_clean:
+            self._done(True)
+        else:
             self.abort()
-        self._done(self._codec.is_reusable)
 
     def abort(self) -> None:
         """Close the connection now, whatever is under way."""

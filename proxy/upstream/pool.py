@@ -144,8 +144,10 @@ class ConnectionPool:
         wire = waiter.result()
         if wire is None:
             self._free_slot()
-        else:
+        elif wire.is_clean:
             self._give_back(wire, True)
+        else:
+            self._drop(wire)
 
     async def _open(self, deadline: float) -> Wire:
         """Open a connection in a slot that was taken before."""
@@ -163,9 +165,8 @@ class ConnectionPool:
             raise
 
     def _give_back(self, wire: Wire, is_reusable: bool) -> None:
-        """Take a connection back from its exchange."""
-        if not is_reusable or not wire.is_clean:
-            wire.abort()
+        """Take a connection back from its exchange; one that is not reusable is being closed already."""
+        if not is_reusable:
             self._free_slot()
             return
         waiter = self._next_waiter()

@@ -123,7 +123,7 @@ class Wire(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Hand bytes to the transport; dropped where the connection is gone."""
-        if not self.is_lost:
+        if not self.is_lost and not self._transport.is_closing():
             self._transport.write(data)
 
     async def drain(self) -> None:
@@ -192,14 +192,16 @@ class Wire(asyncio.Protocol):
         self._disturbed()
 
     def _salvage(self) -> None:
-        """Take what the kernel still holds after a failed write: often the answer that says why."""
+        """Take what the kernel still holds after a failed write: often the answer that says why.
+
+        An end of the stream found here is none: the failure itself leaves one behind.
+        """
         if self._transport.get_extra_info("ssl_object") is not None:
             return
         with contextlib.suppress(OSError):  # a socket that is closed already is one
             while self._size <= READ_LIMIT_BYTES:
                 data = self._socket.recv(READ_LIMIT_BYTES, socket.MSG_DONTWAIT)
                 if not data:
-                    self.is_eof = True
                     return
                 self._pieces.append(data)
                 self._size += len(data)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 
-from .case import After, Answer, Case, Outcome, Seen
+from .case import After, Answer, Case, Do, Outcome, Seen
 from .raw_client import Received
 from .raw_origin import Record
 from .wire import End, Message
@@ -21,7 +21,7 @@ def faults(case: Case, received: Received, record: Record, is_headgate: bool) ->
     found = [*record.faults, *_wire_faults(received, record)]
     if is_headgate:
         found += _promise_faults(received, record)
-    misses = [list(_differences(outcome, received, record, is_headgate)) for outcome in case.outcomes]
+    misses = [list(_differences(case, outcome, received, record, is_headgate)) for outcome in case.outcomes]
     if all(misses):
         found += [f"outcome {at}: {line}" for at, lines in enumerate(misses) for line in lines]
     return found
@@ -67,7 +67,7 @@ def _promise_faults(received: Received, record: Record) -> Iterator[str]:
             yield f"request at the origin {request.start[:80]!r}: x-forwarded-host twice"
 
 
-def _differences(outcome: Outcome, received: Received, record: Record, is_headgate: bool) -> Iterator[str]:
+def _differences(case: Case, outcome: Outcome, received: Received, record: Record, is_headgate: bool) -> Iterator[str]:
     if len(received.answers) != len(outcome.answers):
         statuses = [answer.status for answer in received.answers]
         yield f"expected {len(outcome.answers)} answers, got {statuses}"
@@ -79,7 +79,7 @@ def _differences(outcome: Outcome, received: Received, record: Record, is_headga
         yield f"expected interim answers {outcome.interims}, got {[one.start for one in received.interims]}"
     if outcome.seen is not None:
         yield from _seen_differences(outcome, record)
-    yield from _end_differences(outcome, received)
+    yield from _end_differences(outcome, received, Do.HALF_CLOSE in case.sent)
 
 
 def _answer_differences(wanted: Answer, answer: Message) -> Iterator[str]:
@@ -128,14 +128,14 @@ def _field_differences(wanted: Mapping[bytes, bytes | None], message: Message, w
             yield f"{where}: expected {name!r} {value!r}, got {message.joined(name)!r}"
 
 
-def _end_differences(outcome: Outcome, received: Received) -> Iterator[str]:
+def _end_differences(outcome: Outcome, received: Received, is_half_closed: bool) -> Iterator[str]:
     if outcome.after is After.OPEN and not received.is_probe_answered:
         yield f"expected one more request on the connection to be answered; the connection is {received.end}"
     elif outcome.after is After.CLOSED:
         if received.end is End.OPEN or received.is_probe_answered:
             yield "expected the connection to be closed"
         last = received.answers[-1] if received.answers else None
-        if last is not None and last.is_whole and last.status != 101:
+        if last is not None and last.is_whole and last.status != 101 and not is_half_closed:
             yield from _field_differences({b"connection": b"close"}, last, "last answer")
     elif received.is_probe_answered is False and received.end is End.OPEN:
         yield "expected one more request on the connection to be answered, or its end"

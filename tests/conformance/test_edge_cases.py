@@ -9,6 +9,8 @@ from __future__ import annotations
 import pytest
 
 from . import (
+    table_connection,
+    table_fields,
     table_framing,
     table_request_line,
 )
@@ -18,6 +20,8 @@ from .stand import Stand
 CASES: tuple[Case, ...] = (
     *table_request_line.CASES,
     *table_framing.CASES,
+    *table_fields.CASES,
+    *table_connection.CASES,
 )
 
 

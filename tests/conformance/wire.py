@@ -105,6 +105,8 @@ class Stream:
             message.framing = "chunked"
         elif lengths:
             message.framing = "length"
+        else:
+            message.is_whole = True
         _check_framing(message, lengths, codings)
         return message
 

@@ -67,7 +67,8 @@ def test_full_queue_is_503_with_retry_after_and_takes_more_once_there_is_room(st
 
 def test_sigterm_lets_running_streams_end_and_refuses_new_requests(start: Start) -> None:
     server = start()
-    stream = _open(server, max_tokens=1500, stream=True)
+    server.ask("POST", CHAT, {**HI, "max_tokens": 2}, x_request_id="seen")
+    stream = _open(server, max_tokens=1000, stream=True)
     answer = stream.getresponse()
     assert answer.readline().startswith(b"data: {")
     server.process.send_signal(signal.SIGTERM)
@@ -80,6 +81,12 @@ def test_sigterm_lets_running_streams_end_and_refuses_new_requests(start: Start)
     assert events[-2] == b"data: [DONE]"
     assert b'"finish_reason":"length"' in events[-3]
     assert server.process.wait(20) == 0
+    # One line went to standard output, one for each exchange to the log.
+    assert server.process.stdout is not None
+    assert server.process.stdout.read() == ""
+    lines = [line for line in server.log.read_text().splitlines() if " seen chat " in line]
+    assert len(lines) == 1
+    assert "status=200 prompt_tokens=5 completion_tokens=2 finish=length" in lines[0]
 
 
 def test_stream_cut_at_the_end_of_the_grace_is_not_shown_as_complete(start: Start) -> None:
@@ -87,24 +94,12 @@ def test_stream_cut_at_the_end_of_the_grace_is_not_shown_as_complete(start: Star
     stream = _open(server, max_tokens=16000, stream=True)
     answer = stream.getresponse()
     answer.readline()
-    server.process.send_signal(signal.SIGTERM)
+    server.process.send_signal(signal.SIGINT)
     with pytest.raises(http.client.IncompleteRead) as caught:
         answer.read()
     stream.close()
     assert b"[DONE]" not in caught.value.partial
     assert server.process.wait(20) == 0
-
-
-def test_standard_output_has_the_listening_line_alone(start: Start) -> None:
-    server = start()
-    server.ask("POST", CHAT, {**HI, "max_tokens": 2}, x_request_id="seen")
-    server.process.send_signal(signal.SIGINT)
-    assert server.process.wait(20) == 0
-    assert server.process.stdout is not None
-    assert server.process.stdout.read() == ""
-    lines = [line for line in server.log.read_text().splitlines() if " seen chat " in line]
-    assert len(lines) == 1
-    assert "status=200 prompt_tokens=5 completion_tokens=2 finish=length" in lines[0]
 
 
 def test_taken_port_is_one_line(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -155,30 +150,23 @@ def test_wrong_command_line_says_what_was_expected(
 
 
 def test_missing_extra_is_one_line(checkpoint: Path) -> None:
-    program = "import sys; sys.modules['torch'] = None; from headgate.inference.__main__ import main; sys.exit(main())"
-    ended = subprocess.run(
-        [sys.executable, "-c", program, "serve", str(checkpoint)],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    ended = _run_without_torch("serve", str(checkpoint))
     assert ended.returncode == 1
     assert ended.stderr == "headgate-inference: torch is not installed; run: pip install 'headgate[inference]'\n"
 
 
 def test_help_needs_no_extra_and_names_every_option() -> None:
-    program = "import sys; sys.modules['torch'] = None; from headgate.inference.__main__ import main; sys.exit(main())"
-    ended = subprocess.run(
-        [sys.executable, "-c", program, "serve", "--help"],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=True,
-        env={**os.environ, "COLUMNS": "100"},
-    )
+    ended = _run_without_torch("serve", "--help")
+    assert ended.returncode == 0
     for option in ("MODEL_DIR", "--listen HOST:PORT", "--name", "--threads", "--max-waiting N", "--grace-s SECONDS"):
         assert option in ended.stdout
+
+
+def _run_without_torch(*arguments: str) -> subprocess.CompletedProcess[str]:
+    program = "import sys; sys.modules['torch'] = None; from headgate.inference.__main__ import main; sys.exit(main())"
+    command = [sys.executable, "-c", program, *arguments]
+    environment = {**os.environ, "COLUMNS": "100"}
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env=environment)
 
 
 def _only_line(capsys: pytest.CaptureFixture[str]) -> str:

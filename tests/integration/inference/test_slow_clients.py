@@ -26,7 +26,9 @@ async def _serving(checkpoint: Path) -> AsyncIterator[tuple[Service, int]]:
     """Serve in this process, with small buffers, so that an unread answer fills them at once."""
     service = load_service(ServeOptions(checkpoint, "127.0.0.1", 0, "sample", 1, 0, 0))
     service.worker.start()
-    runner = web.AppRunner(build_app(service), handler_cancellation=True, access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(
+        build_app(service), handler_cancellation=True, access_log=None, shutdown_timeout=1.0, lingering_time=0.1
+    )
     await runner.setup()
     listener = socket.create_server(("127.0.0.1", 0))
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)

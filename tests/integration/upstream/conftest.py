@@ -30,8 +30,10 @@ def serve() -> Iterator[Callable[..., ScriptServer]]:
     """Start script servers; they are stopped, and their failures raised, after the test."""
     servers: list[ScriptServer] = []
 
-    def start(script: Callable[[Peer], None], tls: ssl.SSLContext | None = None) -> ScriptServer:
-        servers.append(ScriptServer(script, tls))
+    def start(
+        script: Callable[[Peer], None], tls: ssl.SSLContext | None = None, path: str | None = None
+    ) -> ScriptServer:
+        servers.append(ScriptServer(script, tls, path))
         return servers[-1]
 
     yield start

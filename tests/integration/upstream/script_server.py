@@ -75,16 +75,22 @@ class Peer:
 
 
 class ScriptServer:
-    """Runs `script` on each connection, one thread each, and closes the connection after it."""
+    """Runs `script` on each connection, one thread each, and closes the connection after it.
 
-    def __init__(self, script: Callable[[Peer], None], tls: ssl.SSLContext | None = None) -> None:
+    Listens on a free loopback port, or on the Unix socket `path`.
+    """
+
+    def __init__(
+        self, script: Callable[[Peer], None], tls: ssl.SSLContext | None = None, path: str | None = None
+    ) -> None:
         self._script = script
         self._tls = tls
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        family, address = (socket.AF_UNIX, path) if path else (socket.AF_INET, ("127.0.0.1", 0))
+        self._listener = socket.create_server(address, family=family)
         self._threads: list[threading.Thread] = []
         self._peers: list[Peer] = []
         self.failures: list[Exception] = []
-        self.port: int = self._listener.getsockname()[1]
+        self.port = 0 if path else int(self._listener.getsockname()[1])
         self._acceptor = threading.Thread(target=self._accept)
         self._acceptor.start()
 

@@ -129,7 +129,7 @@ async def _whole(connection: UpstreamConnection) -> bytes:
         b"HTTP/1.1 099 No\r\nContent-Length: 2\r\n\r\nok",
         b"HTTP/2.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
         b"\r\n" + OK,
-        b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
+        b"SSH-2.0-OpenSSH_9.2\r\n",
         b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
         b"HTTP/1.1 100 Continue\r\n\r\n" * 17 + OK,
     ],

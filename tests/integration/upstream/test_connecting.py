@@ -161,16 +161,11 @@ def test_nagle_is_off(run: Run, serve: Serve) -> None:
     run(main())
 
 
-def test_a_unix_socket(run: Run, tmp_path: Path) -> None:
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(OK)
-        await reader.read()
-        writer.close()
+def test_a_unix_socket(run: Run, serve: Serve, tmp_path: Path) -> None:
+    path = str(tmp_path / "s")
+    server = serve(always_ok, path=path)
 
     async def main() -> None:
-        path = str(tmp_path / "s")
-        server = await asyncio.start_unix_server(answer, path)
         endpoint = Endpoint("local", 80, unix_path=path)
         assert endpoint.authority == f"unix:{path}"
         with pool_for(endpoint) as pool:
@@ -179,7 +174,6 @@ def test_a_unix_socket(run: Run, tmp_path: Path) -> None:
             assert pool.num_idle == 1
         with pool_for(Endpoint("local", 80, unix_path=path + "-none")) as pool:
             assert await kind_of(pool.acquire(soon())) == "connect_failed"
-        server.close()
-        await server.wait_closed()
 
     run(main())
+    assert server.num_connections == 1

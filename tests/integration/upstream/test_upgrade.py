@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable
 
 import pytest
 
+from headgate.proxy.upstream import wire
 from headgate.proxy.upstream.connection import UpgradedStream, UpstreamConnection
 from headgate.proxy.upstream.pool import ConnectionPool
 
@@ -50,22 +53,53 @@ def test_bytes_pass_both_ways(run: Run, serve: Serve) -> None:
 
 
 def test_what_was_written_before_close_arrives(run: Run, serve: Serve) -> None:
+    go = threading.Event()
     received = bytearray()
 
     def script(peer: Peer) -> None:
         peer.read_request()
         peer.send(SWITCH)
+        assert go.wait(5)
         while data := peer.receive():
             received.extend(data)
 
     async def main() -> None:
         with pool_for(serve(script).port) as pool:
             connection, stream = await upgraded(pool)
-            await stream.write(b"x" * 500_000)
+            transport, sent = connection._wire._transport, 0
+            while not transport.get_write_buffer_size():  # the sockets are full, the rest is still ours
+                await stream.write(b"x" * 16_384)
+                await asyncio.sleep(0)
+                sent += 16_384
             stream.close()
             connection.abort()  # nothing any more: the tunnel has its own end
             assert pool.num_busy == 0
-            await until(lambda: len(received) == 500_000)
+            go.set()
+            await until(lambda: len(received) == sent)
+
+    run(main())
+
+
+def test_a_peer_that_takes_nothing_cannot_hold_a_closed_tunnel(
+    run: Run, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "_LINGER_S", 0.05)
+    go = threading.Event()
+
+    def script(peer: Peer) -> None:
+        peer.read_request()
+        peer.send(SWITCH)
+        assert go.wait(5)
+
+    async def main() -> None:
+        with pool_for(serve(script).port) as pool:
+            connection, stream = await upgraded(pool)
+            while not connection._wire._transport.get_write_buffer_size():
+                await stream.write(b"x" * 16_384)
+                await asyncio.sleep(0)
+            stream.close()
+            await until(lambda: connection._wire.is_lost)
+            go.set()
 
     run(main())
 

@@ -79,5 +79,6 @@ def test_end_token_ends_the_text_and_is_not_shown(tmp_path: Path, tokenizer: Tok
 @settings(deadline=None, max_examples=10)
 def test_cancelled_generation_stops_within_one_token(model: DeepseekV3, tokenizer: Tokenizer, stop_after: int) -> None:
     steps: list[Step] = []
-    steps.extend(generate(model, tokenizer, REQUEST, lambda: len(steps) >= stop_after))
+    for step in generate(model, tokenizer, REQUEST, lambda: len(steps) >= stop_after):
+        steps.append(step)
     assert len(steps) == stop_after

@@ -58,7 +58,7 @@ def test_parse_size_gives_bytes(value: object, size: int) -> None:
 
 @pytest.mark.parametrize("value", [-1, 1.5, "1kib", "64K", "0.5B", "", "KiB", None, True, [], "1 TiB", 1 << 51])
 def test_parse_size_refuses_what_is_no_size(value: object) -> None:
-    with pytest.raises(ValueError, match="wanted a (size|whole number)"):
+    with pytest.raises(ValueError, match=r"wanted a (size|whole number)"):
         parse_size(value)
 
 

@@ -39,7 +39,7 @@ def test_skips_one_empty_line_before_a_request(split: int) -> None:
 
 def test_refuses_more_empty_lines() -> None:
     assert refused_at(b"\r\n\r\n" + HEAD) == ("bad_request", 3)
-    assert refused_at(b"\r\nHTTP/1.1 200 OK\r\n\r\n", is_response=True) == ("malformed_answer", 1)
+    assert refused_at(b"\r\nHTTP/1.1 200 OK\r\n\r\n", is_response=True) == ("malformed_answer", 0)
 
 
 @pytest.mark.parametrize(
@@ -57,6 +57,11 @@ def test_refuses_more_empty_lines() -> None:
 )
 def test_refuses_at_the_first_hopeless_byte(data: bytes, index: int) -> None:
     assert refused_at(data) == ("bad_request", index)
+
+
+@pytest.mark.parametrize(("data", "index"), [(b"SSH-2.0", 0), (b"HTTP/2.0 200", 5), (b"HTTP 200", 4), (b"H\x00", 1)])
+def test_refuses_another_protocol_at_once(data: bytes, index: int) -> None:
+    assert refused_at(data, is_response=True) == ("malformed_answer", index)
 
 
 def test_refuses_as_soon_as_a_limit_is_crossed() -> None:
