@@ -4,57 +4,29 @@ from __future__ import annotations
 
 import inspect
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ..ext.route_table import RouteTable
 from .config.addresses import EndpointUrl
-from .config.plugin_schema import PluginSchema
 from .config.schema import Config
 from .config.schema_cluster import Cluster as ClusterConfig
 from .config.schema_route import RouteConfig
 from .exchange.exchange import RouteView
 from .exchange.plan import FallbackRule, RetryRule, Timeouts
-from .hooks import PluginError, PluginType, discover, load_type, make, manager
+from .hooks import PluginError, make, manager
 from .hookspecs import STAGES, ModelInfo, Setup
 from .observe.metrics import Registry
+from .plugin_types import PluginTypes
 from .snapshot import FieldEdits, RouteProgram, Snapshot
 from .stages import Chain, Hook
 from .upstream.cluster import Cluster, ClusterSettings
 from .upstream.endpoint import Endpoint
 from .upstream.pool import PoolLimits
 from .upstream.tls import client_context
-from .verdicts import Target
 
 
 _SCAN_LIMIT_BYTES = 1 << 30  # where the route sets no limit of its own
-
-
-class PluginTypes:
-    """The plugin classes that a configuration uses, imported and checked when first asked for."""
-
-    def __init__(self) -> None:
-        self._points = discover()
-        self._types: dict[str, PluginType] = {}
-
-    def get(self, name: str) -> PluginType:
-        """Return the plugin class called `name`. Raises: KeyError for an unknown name, PluginError for a wrong one."""
-        if name not in self._types:
-            self._types[name] = load_type(name, self._points[name])
-        return self._types[name]
-
-    @property
-    def names(self) -> list[str]:
-        """Every installed plugin."""
-        return sorted(self._points)
-
-    def schemas(self, names: Iterable[str] | None = None) -> dict[str, PluginSchema]:
-        """Return what the configuration must know of each plugin. Raises: PluginError."""
-        return {
-            name: PluginSchema(name, kind.config, kind.route_options, kind.stages)
-            for name in (self.names if names is None else names)
-            for kind in (self.get(name),)
-        }
 
 
 def build(config: Config, types: PluginTypes, registry: Registry, previous: Snapshot | None = None) -> Snapshot:

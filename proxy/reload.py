@@ -6,13 +6,14 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from .compile import PluginTypes, build
+from .compile import build
 from .config.problems import ConfigErrors
 from .config.schema import Config
 from .gateway import Gateway
 from .hooks import PluginError
 from .observe.metrics import Registry
 from .plugin_close import close_plugin
+from .plugin_types import PluginTypes
 from .snapshot import Snapshot
 from .tasks import spawn
 

@@ -36,7 +36,7 @@ def digest(key: str, pepper: str) -> str:
 
 
 def is_well_formed(key: str) -> bool:
-    """Whether `key` begins as a key of ours and ends with the right checksum. It says nothing of whether it is known."""
+    """Whether `key` begins as a key of ours and ends with the right checksum, known or not."""
     text, _, checksum = key.rpartition("_")
     return text.startswith(PREFIX) and _checksum(text) == checksum
 

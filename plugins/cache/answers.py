@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-import orjson
-
+from ...proxy.error_answer import error_response
+from ...proxy.errors import GatewayError, Kind, Source
 from ...proxy.exchange.exchange import Exchange
 from ...proxy.exchange.fields import Fields
 from ...proxy.exchange.message import Response
@@ -14,6 +14,10 @@ from .entry import Entry
 from .http_date import parse_http_date
 
 _CACHE_STATUS = b"Cache-Status"
+# Not in the core's table: no exchange fails by it, it is an answer of the cache.
+_NOT_CACHED = Kind(
+    "not_cached", Source.DOWNSTREAM, 504, "no stored answer may be used for this request", "invalid_request_error"
+)
 _ETAG = re.compile(r'(?:W/)?("[^"]*+")')
 # RFC 9110 §15.4.5: what describes the representation goes with it; these few guide the client's own cache.
 _KEPT_IN_304 = frozenset((b"content-location",))
@@ -32,17 +36,13 @@ def from_entry(entry: Entry, asked: Asked, method: str, now: float) -> Response:
 
 def not_stored(exchange: Exchange) -> Response:
     """Return the answer to `only-if-cached` where nothing stored can be used. Source: RFC 9111 §5.2.1.7."""
-    problem = {
-        "type": "urn:headgate:error:not_cached",
-        "title": "no stored answer may be used for this request",
-        "status": 504,
-        "request_id": exchange.request_id,
-    }
-    fields = Fields(
-        [(b"Content-Type", b"application/problem+json"), (_CACHE_STATUS, b"headgate; detail=only-if-cached")]
-    )
-    body = orjson.dumps(problem)
-    return Response(504, fields, b"" if exchange.request.method == "HEAD" else body, len(body))
+    error = GatewayError("internal", public=_NOT_CACHED.message)
+    error.kind = _NOT_CACHED
+    response = error_response(error, exchange.request_id, exchange.request.path)
+    response.fields.raw.append((_CACHE_STATUS, b"headgate; detail=only-if-cached"))
+    if exchange.request.method == "HEAD":
+        response.body = b""
+    return response
 
 
 def add_hit(response: Response, ttl_s: float) -> None:

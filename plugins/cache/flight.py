@@ -31,7 +31,7 @@ class Flight:
     def __init__(self, key: Hashable, started_at: float) -> None:
         self.key = key
         self.started_at = started_at
-        self.waiting: set[asyncio.Future[Landing]] = set()
+        self.waiting: dict[asyncio.Future[Landing], None] = {}  # in the order in which they came
 
 
 class Flights:
@@ -71,17 +71,17 @@ class Flights:
         if len(flight.waiting) >= self.max_followers or until <= loop.time():
             return Landing.ALONE
         landing: asyncio.Future[Landing] = loop.create_future()
-        flight.waiting.add(landing)
+        flight.waiting[landing] = None
         try:
             async with asyncio.timeout_at(until):
                 return await landing
         except TimeoutError:
             return Landing.ALONE
         finally:
-            flight.waiting.discard(landing)
+            flight.waiting.pop(landing, None)
 
     def end(self, flight: Flight, landing: Landing) -> None:
-        """Wake all who wait. The key is free for another leader."""
+        """Wake all who wait, first come first. The key is free for another leader."""
         if self._by_key.get(flight.key) is flight:
             del self._by_key[flight.key]
         for waiter in flight.waiting:

@@ -1,3 +1,78 @@
-"""placeholder"""
+"""`headgate check`, `explain`, `routes` and `plugins`: look at a configuration without running it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
 from typing import Any
-def add_commands(commands: Any) -> None: pass
+
+from ..config.explain import explain, render, render_routes
+from ..config.load import check, load
+from ..hooks import PluginError
+from ..plugin_types import PluginTypes
+
+
+def add_commands(commands: Any) -> None:
+    """Add the four commands."""
+    checked = commands.add_parser("check", help="check a file; exit 2 and list every problem where there are any")
+    checked.add_argument("config", metavar="CONFIG", type=Path)
+    checked.set_defaults(run=run_check)
+    explained = commands.add_parser("explain", help="tell what would happen to a request, and how long it may take")
+    explained.add_argument("config", metavar="CONFIG", type=Path)
+    explained.add_argument("--method", default="GET", help="default %(default)s")
+    explained.add_argument("--path", default="/", help="raw path, without the query (default %(default)s)")
+    explained.add_argument("--host", default="localhost", help="default %(default)s")
+    explained.add_argument("--header", action="append", default=[], metavar="NAME:VALUE", help="may be repeated")
+    explained.add_argument("--model", help="the body's `model`")
+    explained.set_defaults(run=run_explain)
+    routes = commands.add_parser("routes", help="list the routes in the order in which they are asked")
+    routes.add_argument("config", metavar="CONFIG", type=Path)
+    routes.set_defaults(run=run_routes)
+    plugins = commands.add_parser("plugins", help="list the installed plugins with version and stages")
+    plugins.set_defaults(run=run_plugins)
+
+
+def run_check(options: argparse.Namespace) -> int:
+    """Check a file."""
+    found = check(options.config, PluginTypes().schemas())
+    for warning in found.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    print(f"{options.config}: ok, {len(found.config.routes)} routes, {len(found.config.clusters)} clusters")
+    return 0
+
+
+def run_explain(options: argparse.Namespace) -> int:
+    """Tell what would happen to a request; exit 1 where no route takes it."""
+    headers: dict[str, str] = {"host": options.host}
+    for text in options.header:
+        name, colon, value = text.partition(":")
+        if not colon or not name.strip():
+            print(f"headgate: expected --header NAME:VALUE, got {text!r}", file=sys.stderr)
+            return 2
+        headers[name.strip().lower()] = value.strip()
+    config = load(options.config, PluginTypes().schemas())
+    explanation = explain(config, options.method, options.path, headers, options.model)
+    print(render(explanation))
+    return 0 if explanation.route is not None else 1
+
+
+def run_routes(options: argparse.Namespace) -> int:
+    """List the routes."""
+    print(render_routes(load(options.config, PluginTypes().schemas())))
+    return 0
+
+
+def run_plugins(options: argparse.Namespace) -> int:
+    """List the installed plugins; exit 1 where one of them cannot be used."""
+    types = PluginTypes()
+    code = 0
+    for name in types.names:
+        try:
+            kind = types.get(name)
+        except PluginError as error:
+            print(error, file=sys.stderr)
+            code = 1
+            continue
+        print(f"{name:<20} {kind.package} {kind.version:<10} {', '.join(sorted(kind.stages)) or '-'}")
+    return code

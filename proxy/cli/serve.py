@@ -11,13 +11,14 @@ from typing import Any
 
 import uvloop
 
-from ..compile import PluginTypes, build
+from ..compile import build
 from ..config.load import load
 from ..config.schema import Config
 from ..gateway import Gateway
 from ..observe.access_log import AccessLog
 from ..observe.metrics import Registry
 from ..observe.observer import Observer
+from ..plugin_types import PluginTypes
 from ..reload import Reloader
 from ..server import Server
 

@@ -156,7 +156,7 @@ class RawOrigin:
     def _do(self, step: Do, stream: Stream, request: Message, record: Record) -> None:
         match step:
             case Do.READ_BODY:
-                if request.joined(b"expect") == b"100-continue":
+                if (request.joined(b"expect") or b"").lower() == b"100-continue":
                     stream.send(b"HTTP/1.1 100 Continue\r\n\r\n")
                 stream.read_body(request)
             case Do.ECHO if request.is_whole:

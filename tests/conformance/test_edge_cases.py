@@ -9,6 +9,8 @@ from __future__ import annotations
 import pytest
 
 from . import (
+    table_answer_bodies,
+    table_answer_heads,
     table_connection,
     table_fields,
     table_framing,
@@ -22,6 +24,8 @@ CASES: tuple[Case, ...] = (
     *table_framing.CASES,
     *table_fields.CASES,
     *table_connection.CASES,
+    *table_answer_heads.CASES,
+    *table_answer_bodies.CASES,
 )
 
 

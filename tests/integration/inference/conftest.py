@@ -60,7 +60,7 @@ class Server:
         lines = [line for line in page.splitlines() if line.startswith(f"headgate_inference_{name} ")]
         return int(lines[0].rpartition(" ")[2])
 
-    def wait_for(self, condition: Callable[[], bool], bound_s: float = 10.0) -> None:
+    def wait_for(self, condition: Callable[[], bool], bound_s: float = 20.0) -> None:
         """Ask again until the condition holds; each round is a request to the server."""
         deadline = time.monotonic() + bound_s
         while not condition():

@@ -182,7 +182,7 @@ def test_deadline_in_the_middle_ends_a_stream_with_an_error(shared: Server) -> N
     seen = 0
     with shared.client() as client, pytest.raises(openai.APIError, match="deadline") as caught:
         stream = client.chat.completions.create(
-            model=MODEL, messages=HI, stream=True, extra_headers={"x-headgate-deadline-ms": "700"}
+            model=MODEL, messages=HI, stream=True, extra_headers={"x-headgate-deadline-ms": "1500"}
         )
         with stream:
             for _ in stream:

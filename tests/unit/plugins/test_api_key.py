@@ -75,6 +75,12 @@ def test_a_key_of_other_origin_is_known_by_its_digest_alone() -> None:
     assert isinstance(make_plugin(entry("demo")).headgate_auth(make_exchange(("x-api-key", "demo"))), Identity)
 
 
+def test_a_key_longer_than_any_is_not_digested() -> None:
+    for length, kind in ((512, Identity), (513, Reject)):
+        key = "k" * length
+        assert isinstance(make_plugin(entry(key)).headgate_auth(make_exchange(("x-api-key", key))), kind)
+
+
 MISTYPED = KEY[:-1] + ("0" if KEY[-1] != "0" else "1")
 REFUSALS: list[tuple[str, tuple[tuple[str, str], ...], dict[str, Any], str]] = [
     ("missing", (), {}, "no key in authorization, x-api-key"),

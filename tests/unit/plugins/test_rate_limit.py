@@ -162,18 +162,21 @@ def test_a_route_sets_its_own_limit() -> None:
 
 def test_a_rate_alone_keeps_the_burst_and_a_burst_alone_the_rate() -> None:
     plugin = make(rate="10/s", burst=4)
-    cases = (("rate", "2/s", "q=4;w=2"), ("burst", 20, "q=20;w=2"))
+    cases = (("rate", "2/s", '"rate_limit/rate";q=4;w=2'), ("burst", 20, '"rate_limit/burst";q=20;w=2'))
     for name, value, policy in cases:
         verdict = plugin.headgate_ratelimit(make_exchange(route=name, options=options(**{name: value})))
         assert verdict is not None
-        assert verdict.fields[0][1].endswith(policy)
+        assert verdict.fields[0][1] == policy
+    verdict = make(burst=None).headgate_ratelimit(make_exchange(options=options(rate="3/s")))
+    assert verdict is not None
+    assert verdict.fields[0][1] == '"rate_limit/chat";q=3;w=2'
 
 
 def test_a_cost_above_the_burst_is_refused_without_a_time_to_come_back() -> None:
     verdict = make(burst=2).headgate_ratelimit(make_exchange(identity=ANN, options=options(cost=3)))
     assert isinstance(verdict, Reject)
     assert verdict.detail == "rate_limit: cost 3 is above the burst"
-    assert [name for name, _ in verdict.fields] == ["RateLimit-Policy", "RateLimit"]
+    assert verdict.fields == (("RateLimit-Policy", '"rate_limit";q=2;w=1'), ("RateLimit", '"rate_limit";r=2'))
 
 
 def test_options_changed_by_a_reload_count_at_once() -> None:

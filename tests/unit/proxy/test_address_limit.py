@@ -36,6 +36,7 @@ def test_these_are_one_client(one: str, other: str) -> None:
         ("192.0.2.1", "::c000:201"),
         ("::ffff:192.0.2.1", "::ffff:192.0.2.2"),
         ("unknown", "0.0.0.0"),
+        ("unknown", "fe80::1%eth0"),
         ("unknown", "::"),
     ],
 )

@@ -131,3 +131,38 @@ def test_the_table_shrinks_when_callers_leave() -> None:
     for number in range(500):
         cells.admit(("later", number), TEN_A_SECOND, 3, 200 * MS + number)
     assert len(cells) <= 500 + SWEPT_CELLS  # the first 500 are gone
+
+
+def test_buckets_that_fill_are_found_behind_those_that_do_not() -> None:
+    cells, slow = Cells(2 * SWEPT_CELLS), Limit(10**12, 3)
+    for key in range(SWEPT_CELLS):
+        cells.admit(key, slow, 3, 0)
+    for key in range(SWEPT_CELLS, 2 * SWEPT_CELLS):
+        cells.admit(key, TEN_A_SECOND, 3, 0)
+    for number in range(2):
+        cells.admit(("late", number), TEN_A_SECOND, 1, 300 * MS)
+    assert len(cells) == SWEPT_CELLS + 1
+
+
+def test_a_dropped_debt_is_not_forgotten_when_the_clock_goes_back() -> None:
+    cells = Cells(10)
+    cells.admit("a", TEN_A_SECOND, 3, 0)
+    cells.admit("b", TEN_A_SECOND, 1, 400 * MS)
+    assert len(cells) == 1
+    assert not cells.admit("a", TEN_A_SECOND, 1, 0).is_admitted
+
+
+def test_a_dropped_shared_debt_is_not_forgotten_when_the_clock_goes_back() -> None:
+    cells = Cells(1)
+    cells.admit("a", Limit(10**12, 3), 3, 0)
+    assert cells.admit("b", TEN_A_SECOND, 3, 0).is_admitted
+    cells.admit("c", TEN_A_SECOND, 4, 400 * MS)
+    assert not cells.admit("b", TEN_A_SECOND, 1, 0).is_admitted
+
+
+def test_shared_cells_are_dropped_too() -> None:
+    cells = Cells(1)
+    cells.admit("a", Limit(10**15, 3), 3, 0)
+    for number in range(1, 100):
+        assert cells.admit("b", Limit(MS, number), number, number * 1000 * MS).is_admitted
+        assert len(cells._shared) == 1

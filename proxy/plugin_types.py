@@ -1,0 +1,49 @@
+"""The installed plugin classes, imported and checked when first asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from .config.plugin_schema import PluginSchema
+from .hooks import PluginType, discover, load_type
+
+
+class PluginTypes:
+    """Plugins by the name of their entry point. One that nobody uses is never imported, so it cannot do harm."""
+
+    def __init__(self) -> None:
+        self._points = discover()
+        self._types: dict[str, PluginType] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """Every installed plugin."""
+        return sorted(self._points)
+
+    def get(self, name: str) -> PluginType:
+        """Return the plugin class called `name`. Raises: KeyError for an unknown name, PluginError for a wrong one."""
+        if name not in self._types:
+            self._types[name] = load_type(name, self._points[name])
+        return self._types[name]
+
+    def schemas(self) -> Mapping[str, PluginSchema]:
+        """Return what the configuration must know of each plugin, by name."""
+        return _Schemas(self)
+
+
+class _Schemas(Mapping[str, PluginSchema]):
+    def __init__(self, types: PluginTypes) -> None:
+        self._types = types
+
+    def __getitem__(self, name: str) -> PluginSchema:
+        kind = self._types.get(name)
+        return PluginSchema(name, kind.config, kind.route_options, kind.stages)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._types.names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._types.names)
+
+    def __len__(self) -> int:
+        return len(self._types.names)

@@ -1,0 +1,204 @@
+"""Many ask for the same answer at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from ....virtual_clock import run
+from .stand import Ask, Origin, Seen, Stand
+
+SLOW = Origin(delay_s=1.0)
+
+
+async def later(delay_s: float, work: Coroutine[Any, Any, Seen]) -> Seen:
+    await asyncio.sleep(delay_s)
+    return await work
+
+
+def statuses(all_seen: list[Seen]) -> list[str]:
+    return sorted(seen.cache_status for seen in all_seen)
+
+
+def test_followers_are_answered_from_the_leaders_fetch() -> None:
+    async def main() -> None:
+        stand = Stand()
+        all_seen = await asyncio.gather(*(stand.ask(Ask(), SLOW) for _ in range(50)))
+        assert stand.num_forwarded == 1
+        assert {seen.body for seen in all_seen} == {b"hello"}
+        assert {seen.ended_at for seen in all_seen} == {1.0}
+        assert statuses(all_seen) == ["headgate; fwd=uri-miss; collapsed"] * 49 + ["headgate; fwd=uri-miss; stored"]
+        assert [seen.verdict for seen in all_seen].count("collapsed") == 49
+
+    run(main())
+
+
+def test_off_means_each_for_itself() -> None:
+    async def main() -> None:
+        stand = Stand(single_flight=False)
+        await asyncio.gather(*(stand.ask(Ask(), SLOW) for _ in range(5)))
+        assert stand.num_forwarded == 5
+
+    run(main())
+
+
+def test_unstorable_head_frees_the_followers_at_once() -> None:
+    async def main() -> None:
+        stand = Stand()
+        origin = Origin((("Cache-Control", "no-store"),), delay_s=1.0, gap_s=100.0)
+        await asyncio.gather(*(stand.ask(Ask(), origin) for _ in range(5)))
+        assert stand.num_forwarded == 5
+        assert asyncio.get_running_loop().time() == 1.0 + 1.0 + 100.0  # not one after the other
+
+    run(main())
+
+
+def test_remembered_key_is_not_waited_for() -> None:
+    async def main() -> None:
+        stand = Stand()
+        await stand.ask(Ask(), Origin((("Cache-Control", "no-store"),)))
+        await asyncio.gather(*(stand.ask(Ask(), SLOW) for _ in range(5)))
+        assert (stand.num_forwarded, stand.max_at_once) == (6, 5)
+        seen = await stand.ask(Ask())
+        assert not seen.is_forwarded  # a mark forbids waiting, not storing
+
+    run(main())
+
+
+def test_leader_that_leaves_is_followed_by_another() -> None:
+    async def main() -> None:
+        stand = Stand()
+        leader = asyncio.create_task(stand.ask(Ask(), SLOW))
+        await asyncio.sleep(0)
+        followers = [asyncio.create_task(stand.ask(Ask(), SLOW)) for _ in range(5)]
+        await asyncio.sleep(0.5)
+        leader.cancel()
+        all_seen = await asyncio.gather(*followers)
+        assert (stand.num_forwarded, stand.max_at_once) == (2, 1)
+        assert {seen.ended_at for seen in all_seen} == {1.5}
+
+    run(main())
+
+
+def test_failing_origin_is_asked_one_at_a_time() -> None:
+    async def main() -> None:
+        stand = Stand()
+        origin = Origin((), 503, (), delay_s=0.5)
+        all_seen = await asyncio.gather(*(stand.ask(Ask(), origin) for _ in range(4)))
+        assert (stand.num_forwarded, stand.max_at_once) == (4, 1)
+        assert [seen.ended_at for seen in all_seen] == [0.5, 1.0, 1.5, 2.0]
+
+    run(main())
+
+
+def test_waiting_has_an_end() -> None:
+    async def main() -> None:
+        stand = Stand(max_wait="2s")
+        never = Origin(delay_s=1000.0)
+        leader = asyncio.create_task(stand.ask(Ask(), never))
+        seen, late = await asyncio.gather(
+            later(0.5, stand.ask(Ask(), Origin((), 201))), later(3.0, stand.ask(Ask(), Origin((), 201)))
+        )
+        assert (seen.status, seen.ended_at) == (201, 2.0)  # counted from the begin of the fetch
+        assert (late.status, late.ended_at) == (201, 3.0)  # a fetch that takes so long is not waited for at all
+        leader.cancel()
+
+    run(main())
+
+
+def test_waiting_leaves_half_of_the_time_for_an_own_fetch() -> None:
+    async def main() -> None:
+        stand = Stand()
+        leader = asyncio.create_task(stand.ask(Ask(), Origin(delay_s=1000.0)))
+        await asyncio.sleep(0)
+        seen = await stand.ask(Ask(deadline_s=1.0), Origin((), 201))
+        assert (seen.status, seen.ended_at) == (201, 0.5)
+        leader.cancel()
+
+    run(main())
+
+
+def test_followers_have_a_bound() -> None:
+    async def main() -> None:
+        stand = Stand(max_followers=3)
+        await asyncio.gather(*(stand.ask(Ask(), SLOW) for _ in range(10)))
+        assert stand.num_forwarded == 1 + 6
+
+    run(main())
+
+
+def test_tenants_do_not_wait_for_each_other() -> None:
+    async def main() -> None:
+        stand = Stand()
+        await asyncio.gather(*(stand.ask(Ask(tenant=tenant), SLOW) for tenant in ("t", "u") for _ in range(3)))
+        assert (stand.num_forwarded, stand.max_at_once) == (2, 2)
+
+    run(main())
+
+
+def test_variants_are_fetched_side_by_side_once_vary_is_known() -> None:
+    async def main() -> None:
+        stand = Stand()
+        origin = Origin((("Cache-Control", "max-age=5"), ("Vary", "X-Kind")), delay_s=1.0)
+        asks = [Ask((("X-Kind", kind),)) for kind in "abc" for _ in range(3)]
+        await stand.ask(asks[0], origin)
+        await asyncio.sleep(5)
+        await asyncio.gather(*(stand.ask(ask, origin) for ask in asks))
+        assert (stand.num_forwarded, stand.max_at_once) == (1 + 3, 3)
+
+    run(main())
+
+
+def test_variants_that_nobody_knew_of_all_get_their_own() -> None:
+    async def main() -> None:
+        stand = Stand()
+        origin = Origin((("Cache-Control", "max-age=50"), ("Vary", "X-Kind")), delay_s=1.0)
+        all_seen = await asyncio.gather(*(stand.ask(Ask((("X-Kind", kind),)), origin) for kind in "aabbcc"))
+        assert stand.num_forwarded == 3
+        assert max(seen.ended_at for seen in all_seen) == 2.0
+
+    run(main())
+
+
+def test_conditional_request_follows_but_does_not_lead() -> None:
+    async def main() -> None:
+        stand = Stand()
+        ask = Ask((("If-None-Match", '"v1"'),))
+        origin = Origin((("Cache-Control", "max-age=60"), ("ETag", '"v1"')), delay_s=1.0)
+        conditional, plain = await asyncio.gather(
+            stand.ask(ask, Origin((), 304, (), delay_s=1.0)), stand.ask(Ask(), origin)
+        )
+        assert (conditional.status, plain.status, stand.num_forwarded) == (304, 200, 2)
+        stand = Stand()
+        plain, conditional = await asyncio.gather(stand.ask(Ask(), origin), stand.ask(ask, origin))
+        assert (conditional.status, conditional.verdict, stand.num_forwarded) == (304, "collapsed", 1)
+
+    run(main())
+
+
+def test_requests_that_want_a_new_answer_do_not_wait() -> None:
+    async def main() -> None:
+        stand = Stand()
+        await stand.ask(Ask())
+        asks = [Ask((("Cache-Control", wish),)) for wish in ("no-cache", "no-store", "max-age=0")]
+        await asyncio.sleep(1)
+        await asyncio.gather(*(stand.ask(ask, SLOW) for ask in asks))
+        assert stand.max_at_once == 3
+
+    run(main())
+
+
+def test_change_during_the_fetch_sends_a_follower_again() -> None:
+    async def main() -> None:
+        stand = Stand()
+        old, new = Origin(pieces=(b"old",), delay_s=1.0), Origin(pieces=(b"new",), delay_s=1.0)
+        leader = asyncio.create_task(stand.ask(Ask(), old))
+        await asyncio.sleep(0)
+        follower = asyncio.create_task(stand.ask(Ask(), new))
+        await asyncio.sleep(0.5)
+        await stand.ask(Ask(method="PUT", body=b"new"), Origin((), 204, ()))
+        assert ((await leader).body, (await follower).body) == (b"old", b"new")
+        assert (await stand.ask(Ask())).body == b"new"
+
+    run(main())
