@@ -84,7 +84,8 @@ def test_temperature_zero_takes_the_first_of_the_likeliest(logits: list[float], 
 def test_choice_is_in_the_smallest_likeliest_set(logits: list[float], top_p: float, seed: int) -> None:
     shares = [math.exp(logit - max(logits)) for logit in logits]
     shares = [share / sum(shares) for share in shares]
-    ranked = sorted(range(len(logits)), key=lambda token: (-shares[token], token))
+    # By logit: shares of unequal logits may round to the same number.
+    ranked = sorted(range(len(logits)), key=lambda token: (-logits[token], token))
     before = 0.0
     allowed: set[int] = set()
     for token in ranked:

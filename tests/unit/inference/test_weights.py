@@ -126,7 +126,11 @@ def test_malformed_index_is_refused(model_dir: Path, weight_map: object, problem
     assert problem in _problems(model_dir)[0]
 
 
-@pytest.mark.parametrize("content", [b"", b"\x08\x00\x00\x00\x00\x00\x00\x00notjson!", b"\xff" * 64])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\x08\x00\x00\x00\x00\x00\x00\x00notjson!", b"\xff" * 64],
+    ids=["empty", "broken-head", "huge-head"],
+)
 def test_file_of_another_format_is_named(model_dir: Path, content: bytes) -> None:
     (model_dir / FILE).write_bytes(content)
     assert _problems(model_dir)[0].startswith(f"{model_dir / FILE}: not a safetensors file")
