@@ -18,7 +18,9 @@ from .errors import GatewayError
 from .exchange.exchange import Exchange
 from .exchange.fields import Fields
 from .exchange.message import Request, Response
-from .forwarded import Origin, origin_of
+from .forwarded import origin_of
+from .http1.fields import get_members
+from .http1.head import RequestHead
 from .observe.observer import Observer
 from .observe.tracing import continue_trace, new_request_id
 from .pipeline import Pipeline
@@ -90,7 +92,7 @@ class Serving:
             version=head.version,
             is_kept=head.is_keep_alive and not gateway.is_draining,
         )
-        self._writer.is_continue_due = head.expects_continue
+        self._writer.is_continue_due = head.expects_continue and head.has_body
         self._record = Record(time.perf_counter())
         self._media_type = ""
         payload = incoming.payload if head.has_body else None
@@ -112,7 +114,6 @@ class Serving:
         target = _origin_form(head.target.decode("latin-1"), head.method)
         path, _, query = target.partition("?")
         path = "/" if path == "*" else path  # OPTIONS of the server as a whole (RFC 9112 §3.2.4)
-        upgrade = (fields.get("upgrade") or "").lower()
         request = Request(
             method=head.method.decode("latin-1"),
             target=target,
@@ -125,7 +126,7 @@ class Serving:
             fields=fields,
             body=self._body,
             version=head.version,
-            is_upgrade=upgrade == "websocket" and head.method == b"GET" and not head.has_body,
+            is_upgrade=_asks_websocket(head),
         )
         exchange = Exchange(request, new_request_id(fields.get("x-request-id")), loop.time)
         exchange.traceparent, exchange.trace_id = continue_trace(fields.get("traceparent"))
@@ -268,6 +269,14 @@ def _origin_form(target: str, method: bytes) -> str:
     if not path and method == b"OPTIONS":
         return "*"
     return path if path.startswith("/") else f"/{path}"
+
+
+def _asks_websocket(head: RequestHead) -> bool:
+    """Whether the client wants to switch to WebSocket, and may (RFC 9110 §7.8, RFC 6455 §4.1)."""
+    if head.method != b"GET" or head.version < (1, 1) or head.has_body:
+        return False
+    upgrades = [token.lower() for token in get_members(head.fields, b"upgrade")]
+    return upgrades == [b"websocket"] and b"upgrade" in get_members(head.fields, b"connection")
 
 
 def _read_wishes(exchange: Exchange, fields: Mapping[str, str]) -> None:

@@ -15,7 +15,7 @@ from .upstream.cluster import Cluster, Member
 from .upstream.sender import BodySource
 from .verdicts import Target
 
-_OWN = frozenset({b"host", b"content-length", b"via", b"x-request-id", b"traceparent", b"expect"})
+_OWN = frozenset({b"host", b"content-length", b"via", b"x-request-id", b"traceparent", b"expect", b"http2-settings"})
 
 
 class Outgoing:

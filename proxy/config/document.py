@@ -18,7 +18,7 @@ from .problems import MAX_PROBLEMS, ConfigErrors, ConfigProblem
 from .wording import path_text
 
 MAX_DEPTH = 32
-MAX_NODES = 500_000  # after aliases are unfolded
+MAX_NODES = 200_000  # after aliases are unfolded
 Mark = tuple[int, int]  # line and column, from 1
 
 

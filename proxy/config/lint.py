@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,15 +12,16 @@ from ...ext.route_table import RouteSpec, RouteTable
 from .addresses import Address, parse_address
 from .schema import Config
 from .schema_route import RouteMatch
-from .wording import Path, shown
+from .wording import Path, path_text, shown
 
 Finding = tuple[Path, str]
+MAX_COMPARED = 1000
 
 
 def find_conflicts(data: Any, config: Config | None) -> Iterator[Finding]:
     """Yield what contradicts itself. Where `data` is wrong elsewhere `config` is None: what cannot be read is skipped.
 
-    Cost: O(n²) in the number of routes with one path.
+    Cost: O(n²) in the number of routes with one path, of which the first `MAX_COMPARED` are compared.
     """
     if not isinstance(data, dict):
         return
@@ -66,10 +68,20 @@ def _shadowed_routes(routes: list[tuple[int, dict[str, Any]]], config: Config | 
         readable = [(place, route.to_spec()) for place, route in enumerate(config.routes)]
     else:
         readable = [(place, spec) for place, route in routes if (spec := _spec_of(place, route)) is not None]
-    for loser, winner in RouteTable([spec for _, spec in readable]).shadowed():
-        (place, _), (other, spec) = readable[loser], readable[winner]
+    compared = list(_first_of_each_path(readable))
+    for loser, winner in RouteTable([spec for _, spec in compared]).shadowed():
+        (place, _), (other, spec) = compared[loser], compared[winner]
         message = f"no request gets here, routes[{other}] (`{spec.name}`) takes them all, wanted a narrower match there"
         yield ("routes", place, "match"), message
+
+
+def _first_of_each_path(routes: list[tuple[int, RouteSpec]]) -> Iterator[tuple[int, RouteSpec]]:
+    """Leave out what would make the comparison, quadratic in the routes of one path, take minutes."""
+    seen: Counter[str] = Counter()
+    for place, spec in routes:
+        seen[spec.path] += 1
+        if seen[spec.path] <= MAX_COMPARED:
+            yield place, spec
 
 
 def _spec_of(place: int, route: dict[str, Any]) -> RouteSpec | None:
@@ -106,17 +118,25 @@ def _colliding_aliases(data: dict[str, Any]) -> Iterator[Finding]:
 
 
 def _repeated_addresses(data: dict[str, Any]) -> Iterator[Finding]:
-    taken: list[tuple[Address, str]] = []
     places: list[tuple[Path, Any]] = [(("listeners", i), item) for i, item in enumerate(_items(data, "listeners"))]
+    taken: dict[tuple[int, bool, str], str] = {}
     for path, item in [*places, (("admin",), data.get("admin"))]:
         address = _address_of(item)
         if address is None or address.port == 0:
             continue
-        at = "admin" if path == ("admin",) else f"listeners[{path[1]}]"
-        holder = next((other for known, other in taken if _overlap(known, address)), None)
+        family = (address.port, ":" in address.host)
+        is_wild = address.host in _WILD_HOSTS
+        holder = (
+            taken.get((*family, _ANY)) if is_wild else taken.get((*family, address.host), taken.get((*family, _ALL)))
+        )
         if holder is not None:
             yield (*path, "address"), f"{shown(str(address))} is taken by {holder}, wanted another address"
-        taken.append((address, at))
+        taken.setdefault((*family, _ANY), path_text(path))
+        taken.setdefault((*family, _ALL if is_wild else address.host), path_text(path))
+
+
+_WILD_HOSTS = ("0.0.0.0", "::")
+_ANY, _ALL = "any address of the port", "all addresses of the port"
 
 
 def _address_of(item: Any) -> Address | None:
@@ -124,14 +144,6 @@ def _address_of(item: Any) -> Address | None:
         return parse_address(item.get("address")) if isinstance(item, dict) else None
     except ValueError:
         return None
-
-
-def _overlap(one: Address, other: Address) -> bool:
-    if one.port != other.port:
-        return False
-    hosts = {one.host, other.host}
-    is_ipv6 = [":" in host for host in (one.host, other.host)]
-    return len(hosts) == 1 or ("0.0.0.0" in hosts and not any(is_ipv6)) or ("::" in hosts and all(is_ipv6))
 
 
 def _unused_clusters(config: Config) -> Iterator[Finding]:

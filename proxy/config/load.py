@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from .complaints import complain, problem_at
 from .document import Document, line_and_column, parse_document
 from .lint import find_conflicts, find_doubts
 from .plugin_schema import PluginSchema
-from .problems import ConfigErrors, ConfigProblem
+from .problems import MAX_EXAMINED, ConfigErrors, ConfigProblem
 from .schema import Config
 from .scope import Scope
 
@@ -96,15 +97,16 @@ def _validate(document: Document, scope: Scope) -> Checked:
     blanks = [problem_at(document, path, "there is no value, wanted one, or the key left out") for path in empty]
     problems += blanks
     known = {(problem.line, problem.column) for problem in blanks}
-    config = None
+    config, num_unexamined = None, 0
     try:
         config = Config.model_validate(document.root.data, context=scope)
     except ValidationError as error:
-        found = complain(document, Config, error)
+        found = islice(complain(document, Config, error), MAX_EXAMINED)
+        num_unexamined = max(0, error.error_count() - MAX_EXAMINED)
         problems += [problem for problem in found if (problem.line, problem.column) not in known]
     problems += [problem_at(document, path, message) for path, message in find_conflicts(document.root.data, config)]
     if config is None or problems:
-        raise ConfigErrors(problems)
+        raise ConfigErrors(problems, num_unexamined)
     return Checked(config, tuple(sorted(problem_at(document, path, text) for path, text in find_doubts(config))))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 MAX_PROBLEMS = 1000
+MAX_EXAMINED = 10_000
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -29,10 +30,10 @@ class ConfigErrors(Exception):
     `num_left_out` problems beyond the first `MAX_PROBLEMS` are not kept.
     """
 
-    def __init__(self, problems: Iterable[ConfigProblem]) -> None:
+    def __init__(self, problems: Iterable[ConfigProblem], num_unexamined: int = 0) -> None:
         found = sorted(set(problems))
         self.problems = tuple(found[:MAX_PROBLEMS])
-        self.num_left_out = len(found) - len(self.problems)
+        self.num_left_out = len(found) - len(self.problems) + num_unexamined
         super().__init__(self.problems)
 
     def __str__(self) -> str:

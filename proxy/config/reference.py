@@ -47,7 +47,7 @@ routes:
 - **Paths** of files that are not absolute start at the directory of the configuration file.
 - **YAML** is read by the core schema of version 1.2: `true` and `false` are the only truth values, `on`, `off`, `yes`
   and `no` are text. Anchors, aliases and `<<` work. A key stands once, and has a value. One document, UTF-8, at most
-  4 MiB, 32 levels, 500,000 values after aliases are unfolded.
+  4 MiB, 32 levels, 200,000 values after aliases are unfolded.
 - **Targets** are tried in order. `cluster` and `cluster/model` are short for a mapping; a list inside the list is a
   group, whose members are tried in an order drawn by `weight`.
 - **Causes** of a retry or fallback: `connect` (no connection), `reset` (the connection broke before the commit point),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import heapq
 import json
 import re
 import types
@@ -18,6 +19,7 @@ from pydantic.fields import FieldInfo
 Path = tuple[str | int, ...]
 _SHOWN_CHARACTERS = 60
 _NEAREST_CHARACTERS = 64  # a longer name is no slip of the pen, and costly to compare
+_NEAREST_CANDIDATES = 50
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
@@ -79,7 +81,7 @@ def path_text(path: Sequence[str | int]) -> str:
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return `, did you mean …?` with the nearest known name, or what is known where nothing is near."""
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1) if len(name) <= _NEAREST_CHARACTERS else []
+    near = difflib.get_close_matches(name, _candidates(name, names), n=1)
     if near:
         return f", did you mean `{near[0]}`?"
     if not names:
@@ -88,6 +90,23 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
         return f", wanted `{names[0]}`"
     listed = ", ".join(f"`{known_name}`" for known_name in names[:12])
     return f", wanted one of {listed}" + (", …" if len(names) > 12 else "")
+
+
+def _candidates(name: str, names: list[str]) -> list[str]:
+    """Return the few names worth a costly comparison: nearly as long, and alike at their beginning."""
+    if len(name) > _NEAREST_CHARACTERS:
+        return []
+    alike = [other for other in names if abs(len(other) - len(name)) <= max(3, len(name) // 2)]
+    if len(alike) <= _NEAREST_CANDIDATES:
+        return alike
+    return heapq.nlargest(_NEAREST_CANDIDATES, alike, key=lambda other: _num_shared(name, other))
+
+
+def _num_shared(one: str, other: str) -> int:
+    """Return how many characters two names share at their beginning."""
+    return next(
+        (place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
+    )
 
 
 def wanted(annotation: Any, metadata: Iterable[Any] = ()) -> str:

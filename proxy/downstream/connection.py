@@ -19,7 +19,6 @@ from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, Any, cast
 
-from aiohttp.hdrs import METH_ALL
 from aiohttp.web_protocol import RequestHandler
 
 from ..errors import GatewayError
@@ -165,15 +164,12 @@ class DownstreamConnection(RequestHandler[Any] if TYPE_CHECKING else RequestHand
         self._disarm()
         rest = self._head_buffer.rest
         self._head_buffer = HeadBuffer(self.settings.head_limits)
-        self._begin(head, raw)
+        self._begin(head)
         return rest
 
-    def _begin(self, head: RequestHead, raw: bytes) -> None:
+    def _begin(self, head: RequestHead) -> None:
         self.head = head
-        super().data_received(raw if _is_plain(head) else _plain(head))
-        if not self._messages:  # aiohttp's parser wants something else than the guard: trust neither
-            self._refuse(GatewayError("bad_request", "the two parsers disagree on the head"))
-            return
+        super().data_received(_for_parser(head))
         self._payload = self._messages[-1][1]
         self._is_handling = True
         if head.is_chunked:
@@ -343,17 +339,10 @@ class DownstreamConnection(RequestHandler[Any] if TYPE_CHECKING else RequestHand
         return refuse
 
 
-# Methods that aiohttp's parser knows; it need not know others to find where a body ends.
-_PARSED_METHODS = frozenset(method.encode() for method in METH_ALL)
-
-
-def _is_plain(head: RequestHead) -> bool:
-    return head.method in _PARSED_METHODS and all(name.lower() != b"upgrade" for name, _ in head.fields)
-
-
-def _plain(head: RequestHead) -> bytes:
-    """Return the head for aiohttp's parser without Upgrade (the route decides about that) and with a method it knows."""
-    method = head.method if head.method in _PARSED_METHODS else b"POST"
-    lines = [b"%b %b HTTP/%d.%d" % (method, head.target, *head.version)]
-    lines += [b"%b: %b" % pair for pair in head.fields if pair[0].lower() not in (b"upgrade", b"connection")]
-    return b"\r\n".join(lines) + b"\r\n\r\n"
+def _for_parser(head: RequestHead) -> bytes:
+    """Return all that aiohttp's parser has to know: where the body ends. The head itself has been read already."""
+    if head.is_chunked:
+        return b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    if head.content_length:
+        return b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % head.content_length
+    return b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"

@@ -139,9 +139,9 @@ def test_buckets_that_fill_are_found_behind_those_that_do_not() -> None:
         cells.admit(key, slow, 3, 0)
     for key in range(SWEPT_CELLS, 2 * SWEPT_CELLS):
         cells.admit(key, TEN_A_SECOND, 3, 0)
-    for number in range(2):
-        cells.admit(("late", number), TEN_A_SECOND, 1, 300 * MS)
-    assert len(cells) == SWEPT_CELLS + 1
+    for number in range(4):
+        assert cells.admit(("late", number), TEN_A_SECOND, 3, 300 * MS).is_admitted
+    assert len(cells) == SWEPT_CELLS + 4
 
 
 def test_a_dropped_debt_is_not_forgotten_when_the_clock_goes_back() -> None:

@@ -13,9 +13,10 @@ import trustme
 from pydantic import BaseModel, ValidationError, field_validator
 
 from headgate.proxy.config.dump import dump
+from headgate.proxy.config.lint import MAX_COMPARED
 from headgate.proxy.config.load import MAX_FILE_BYTES, check, load
 from headgate.proxy.config.plugin_schema import PluginSchema
-from headgate.proxy.config.problems import MAX_PROBLEMS, ConfigErrors
+from headgate.proxy.config.problems import MAX_EXAMINED, MAX_PROBLEMS, ConfigErrors
 from headgate.proxy.config.secrets import SecretRef
 
 BASE = """\
@@ -202,6 +203,52 @@ def test_number_of_problems_is_bounded() -> None:
         load(text, {}, {})
     assert len(caught.value.problems) == MAX_PROBLEMS
     assert str(caught.value).endswith("\nand 5 more")
+
+
+def test_number_of_values_is_bounded_and_so_is_the_time() -> None:
+    assert "unfolds to more than 200000 values" in errors_of("routes: [" + "a, " * 200_000 + "]")[0]
+    before = time.process_time()
+    with pytest.raises(ConfigErrors) as caught:
+        load(BASE + "keys: {" + ", ".join(f"k{i}: " for i in range(MAX_EXAMINED + 10)) + "}", {}, {})
+    assert len(caught.value.problems) == MAX_PROBLEMS
+    with pytest.raises(ConfigErrors) as caught:
+        load(BASE + "".join(f"key{i}: 1\n" for i in range(MAX_EXAMINED + 10)), {}, {})
+    assert caught.value.num_left_out == MAX_EXAMINED + 10 - MAX_PROBLEMS
+    assert time.process_time() - before < 10
+
+
+def test_nearest_name_is_found_among_thousands() -> None:
+    clusters = "".join(f"  cluster-{i:04}: {{endpoints: ['http://a']}}\n" for i in range(2000))
+    text = f"listeners: [{{address: 'a:1'}}]\nclusters:\n{clusters}routes: [{{match: {{path: /}}, targets: [clutser-1234]}}]\n"
+    assert "did you mean `cluster-1234`?" in errors_of(text)[0]
+
+
+def test_only_so_many_routes_of_one_path_are_compared() -> None:
+    route = "  - match: {path: /a}\n    targets: [service]\n"
+    text = BASE.replace("routes: [{match: {path: /}, targets: [service]}]\n", "routes:\n") + route * (MAX_COMPARED + 50)
+    assert len(errors_of(text)) == MAX_COMPARED - 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_taken"),
+    [
+        ("127.0.0.1:80", "127.0.0.1:80", True),
+        ("127.0.0.1:80", "127.0.0.1:81", False),
+        ("127.0.0.1:80", "127.0.0.2:80", False),
+        ("0.0.0.0:80", "127.0.0.1:80", True),
+        ("127.0.0.1:80", "0.0.0.0:80", True),
+        ("[::]:80", "[::1]:80", True),
+        ("[::1]:80", "[0:0:0:0:0:0:0:1]:80", True),
+        ("[::1]:80", "127.0.0.1:80", False),
+        ("127.0.0.1:0", "127.0.0.1:0", False),
+    ],
+)
+def test_an_address_is_taken_once(one: str, other: str, is_taken: bool) -> None:
+    text = BASE.replace("127.0.0.1:8080", f'"{one}"') + f'admin: {{address: "{other}"}}'
+    if is_taken:
+        assert "is taken by listeners[0]" in errors_of(text)[0]
+    else:
+        load(text, {}, {})
 
 
 def test_warnings_say_what_is_hardly_meant(schemas: Mapping[str, PluginSchema]) -> None:
