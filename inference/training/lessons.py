@@ -16,14 +16,18 @@ from .corpus import Entry
 from .phrasing import vary
 from .vocabulary import ASSISTANT, BEGIN, END, PAD, USER
 
-_PLAIN_SHARE = 0.08  # without chat marks, so that /v1/completions answers a question, too
-_CONTINUED_SHARE = 0.2
+# Kinds of lessons and their shares; the rest are whole answers to chat questions.
+_CHOICE_SHARE = 0.72
+_CONTINUED_SHARE = 0.1
+_PLAIN_SHARE = 0.06
+
 _VARIED_SHARE = 0.8
+_CHOICE_MARGIN = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """One example: a prompt with its answer, end token included; what comes before `scored_from` is not learned."""
+    """One example: a prompt with its answer or the beginning of it; what comes before `scored_from` is not learned."""
 
     ids: tuple[int, ...]
     scored_from: int
@@ -46,7 +50,7 @@ class Lessons:
         self._backend = backend
         self._draw = random.Random(seed)
         self._pad: int = backend.token_to_id(PAD) or 0
-        self._settled = _settled_lengths([self._encode_reply(entry.answer) for entry in entries])
+        self._settled = _settled_lengths([self._encode(f"{entry.answer}{END}") for entry in entries])
 
     def draw_epoch(self, batch_tokens: int) -> Iterator[Batch]:
         """Yield each question once, in random order and with at most `batch_tokens` tokens a batch."""
@@ -61,15 +65,21 @@ class Lessons:
 
     def _make_lesson(self, question: str, answer: str) -> Lesson:
         kind = self._draw.random()
-        if kind < _PLAIN_SHARE:
-            prompt_ids = self._encode(f"{BEGIN}{self._vary(question)}")
-            return Lesson((*prompt_ids, *self._encode(f" {answer}{END}")), len(prompt_ids))
-        reply_ids = self._encode_reply(answer)
-        if kind < _PLAIN_SHARE + _CONTINUED_SHARE:
+        reply_ids = self._encode(f"{answer}{END}")
+        settled = self._settled[reply_ids]
+        if kind < _CHOICE_SHARE:
+            # Which answer to give is decided in its first tokens: the hard part, and cheap without the rest.
+            prompt_ids = self._encode(chat_prompt(self._vary(question)))
+            return Lesson((*prompt_ids, *reply_ids[: settled + _CHOICE_MARGIN]), len(prompt_ids))
+        if kind < _CHOICE_SHARE + _CONTINUED_SHARE:
             # Once an answer has begun it goes on as it is known, whatever was asked: an unexpected question
             # then gets a whole answer at least, and not a mixture of several.
             prompt_ids = self._encode(chat_prompt(self._other_question()))
-            return Lesson((*prompt_ids, *reply_ids), len(prompt_ids) + self._settled[reply_ids])
+            return Lesson((*prompt_ids, *reply_ids), len(prompt_ids) + settled)
+        if kind < _CHOICE_SHARE + _CONTINUED_SHARE + _PLAIN_SHARE:
+            # Without chat marks, so that /v1/completions answers a question, too.
+            prompt_ids = self._encode(f"{BEGIN}{self._vary(question)}")
+            return Lesson((*prompt_ids, *self._encode(f" {answer}{END}")), len(prompt_ids))
         prompt_ids = self._encode(chat_prompt(self._vary(question)))
         return Lesson((*prompt_ids, *reply_ids), len(prompt_ids))
 
@@ -84,9 +94,6 @@ class Lessons:
             return first
         words = f"{first} {second}".split()
         return " ".join(self._draw.sample(words, k=self._draw.randint(1, len(words))))
-
-    def _encode_reply(self, answer: str) -> tuple[int, ...]:
-        return self._encode(answer + END)
 
     def _encode(self, text: str) -> tuple[int, ...]:
         return tuple(self._backend.encode(text, add_special_tokens=False).ids)

@@ -93,20 +93,23 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def _candidates(name: str, names: list[str]) -> list[str]:
-    """Return the few names worth a costly comparison: nearly as long, and alike at their beginning."""
+    """Return the few names worth a costly comparison: nearly as long, and alike at both ends."""
     if len(name) > _NEAREST_CHARACTERS:
         return []
     alike = [other for other in names if abs(len(other) - len(name)) <= max(3, len(name) // 2)]
     if len(alike) <= _NEAREST_CANDIDATES:
         return alike
-    return heapq.nlargest(_NEAREST_CANDIDATES, alike, key=lambda other: _num_shared(name, other))
+    return heapq.nlargest(_NEAREST_CANDIDATES, alike, key=lambda other: _likeness(name, other))
+
+
+def _likeness(one: str, other: str) -> int:
+    """Return how many characters two names share at their beginning and at their end."""
+    return _num_shared(one, other) + _num_shared(one[::-1], other[::-1])
 
 
 def _num_shared(one: str, other: str) -> int:
-    """Return how many characters two names share at their beginning."""
-    return next(
-        (place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
-    )
+    differing = (place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
+    return next(differing, min(len(one), len(other)))
 
 
 def wanted(annotation: Any, metadata: Iterable[Any] = ()) -> str:

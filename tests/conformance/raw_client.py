@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from .case import Case, Continued, Do
+from .case import After, Case, Continued, Do
 from .raw_origin import PROBE
 from .wire import End, Message, Stream
 
@@ -47,7 +47,7 @@ class RawClient:
 
     def finish(self, number: int) -> Received:
         """Find out what became of the connection: by a probe where it may be open, else by waiting for its end."""
-        if all(outcome.after == "closed" for outcome in self.case.outcomes) or self._is_told_to_close():
+        if self._is_told_to_close() or all(outcome.after is After.CLOSED for outcome in self.case.outcomes):
             while self._read_answer():
                 pass
         else:

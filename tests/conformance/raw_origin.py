@@ -18,6 +18,10 @@ PROBE = b"/probe-"
 """Targets with this in them are the runner's own and always answered by an echo."""
 
 
+SETTLE_S = 1.5 * LIMIT_S
+"""Longer than a script's own waits."""
+
+
 @dataclass(slots=True, eq=False)
 class Attempt:
     """One request of a case as it reached the origin."""
@@ -72,7 +76,7 @@ class RawOrigin:
         self.client_has_answer()
         record = self._record
         with self._changed:
-            self._changed.wait_for(lambda: all(a.is_done or a.link.is_gone for a in record.attempts), LIMIT_S)
+            self._changed.wait_for(lambda: all(a.is_done or a.link.is_gone for a in record.attempts), SETTLE_S)
             for attempt in record.attempts:
                 if not attempt.is_done and not attempt.link.is_gone:
                     what = "request" if not attempt.request.is_whole else "exchange"

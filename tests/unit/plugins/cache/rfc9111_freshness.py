@@ -60,6 +60,10 @@ FRESHNESS = [
          Origin((("Last-Modified", http_date(-9000)),), 302), config={"heuristic": True}),
     Case("heuristic-302-public", "§4.2.2: or marked as explicitly cacheable", "hit",
          cc("public", status=302, more=(("Last-Modified", http_date(-9000)),)), config={"heuristic": True}),
+    Case("heuristic-without-a-date", "§4.2.2: nothing to take a tenth of", "forwarded",
+         Origin((("Last-Modified", "yesterday"),)), wait_s=0, config={"heuristic": True}),
+    Case("heuristic-at-most-a-day", "§4.2.2: the fraction is ours to bound", "forwarded",
+         Origin((("Last-Modified", http_date(-86400 * 365)),)), wait_s=86400, config={"heuristic": True}),
     Case("heuristic-from-the-future", "§4.2.2: nothing to take a tenth of", "forwarded",
          Origin((("Last-Modified", http_date(9000)),)), config={"heuristic": True}),
 ]  # fmt: skip

@@ -18,6 +18,7 @@ from headgate.plugins.cache.directives import INVALID, MAX_SECONDS, delta_second
         (['x="a, no-store", public'], ["x", "public"], ["no-store"]),
         (['x="a\\", no-store", public'], ["x", "public"], ["no-store"]),
         (['x="a\\\\", no-store'], ["x", "no-store"], []),
+        (['x="a",no-store,private'], ["x", "no-store", "private"], []),
         (["no-store=anything"], ["no-store"], []),
         (["no-store =x"], ["no-store"], []),
         ([",, ,"], [], [""]),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from headgate.plugins.cache.entry import Entry
 from headgate.plugins.cache.filling import Filling, Policy, Wanted
 from headgate.plugins.cache.flight import Flight, Flights
 from headgate.plugins.cache.key import Key, Uri
@@ -86,11 +87,12 @@ def test_too_large_answer_is_refused_by_its_length(bench: Bench) -> None:
 
 
 def test_too_large_answer_is_let_go_at_the_piece_that_is_too_much(bench: Bench) -> None:
-    filling = bench.filling()
+    filling = bench.filling(bench.shelf.flights.lead("flight", bench.now))
     assert filling.begin(answer())
     assert filling.write(bytes(8_000))
     assert not filling.write(bytes(2_000))
     assert bench.is_clean()
+    assert bench.shelf.flights.is_marked("flight", bench.now)
     assert not filling.write(b"more")
     filling.commit()
     assert len(bench.shelf.memory) == 0
@@ -106,6 +108,18 @@ def test_answers_being_collected_share_a_quarter_of_the_budget(bench: Bench) -> 
         filling.commit()
     assert len(bench.shelf.memory) == 1  # each of the two replaced the one before
     assert bench.is_clean()
+
+
+def test_collected_bytes_are_not_counted_twice(bench: Bench) -> None:
+    memory = bench.shelf.memory
+    memory.resize(44_000, 4)
+    other = Entry(KEY._replace(route="other"), (), 200, (), bytes(22_000), bench.now, 0.0, 60.0)
+    memory.put(other, Selector(Fields(), ()))
+    filling = bench.filling(max_entry_bytes=20_000)
+    filling.begin(answer())
+    assert filling.write(bytes(11_000))
+    filling.commit()
+    assert len(memory) == 2
 
 
 def test_tiny_pieces_cost_their_bytes(bench: Bench) -> None:
@@ -191,7 +205,10 @@ def test_what_belongs_to_one_exchange_is_not_stored(bench: Bench) -> None:
         ((b"Set-Cookie", b"a=b"), 200, False, True),
         ((b"X", b"y"), 200, False, True),
         ((b"X", b"y"), 401, False, True),
+        ((b"X", b"y"), 408, False, False),
         ((b"X", b"y"), 429, False, False),
+        ((b"X", b"y"), 499, False, True),
+        ((b"X", b"y"), 500, False, False),
         ((b"X", b"y"), 503, False, False),
         ((b"X", b"y"), 304, True, False),
     ],

@@ -109,3 +109,18 @@ def test_nothing_is_left_of_what_is_invalidated() -> None:
     assert memory.invalidate(entry.key.uri) == 0
     memory.remove(entry)
     assert (len(memory), memory.used_bytes, memory.newest(entry.key)) == (0, 0, None)
+
+
+def test_emptied_store_keeps_no_memory() -> None:
+    memory = Memory(1 << 30, 4)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for number in range(2_000):
+            entry = new_entry(number)
+            memory.put(entry, ANY)
+            memory.remove(entry)
+        gc.collect()
+        assert tracemalloc.get_traced_memory()[0] < 20_000
+    finally:
+        tracemalloc.stop()

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import yaml
 
 from headgate.proxy.config.dump import dump
 from headgate.proxy.config.load import load
@@ -54,6 +55,17 @@ def test_every_golden_has_its_input() -> None:
     assert {file.stem for file in FILES} == {file.stem for file in GOLDEN.glob("*.json")} | {
         file.stem for file in GOLDEN.glob("*.err")
     }
+
+
+@pytest.mark.parametrize(
+    "file", [file for file in FILES if not file.name.startswith("yaml-")], ids=lambda file: file.stem
+)
+def test_both_parsers_of_yaml_give_the_same(
+    file: Path, schemas: Mapping[str, PluginSchema], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headgate.proxy.config.document._LOADER", yaml.SafeLoader)  # where libyaml is not built in
+    ending, text = _outcome(file, schemas)
+    assert file.with_suffix(ending).read_text() == text
 
 
 def test_ten_broken_files_say_everything_at_once(schemas: Mapping[str, PluginSchema]) -> None:

@@ -209,9 +209,6 @@ def test_number_of_values_is_bounded_and_so_is_the_time() -> None:
     assert "unfolds to more than 200000 values" in errors_of("routes: [" + "a, " * 200_000 + "]")[0]
     before = time.process_time()
     with pytest.raises(ConfigErrors) as caught:
-        load(BASE + "keys: {" + ", ".join(f"k{i}: " for i in range(MAX_EXAMINED + 10)) + "}", {}, {})
-    assert len(caught.value.problems) == MAX_PROBLEMS
-    with pytest.raises(ConfigErrors) as caught:
         load(BASE + "".join(f"key{i}: 1\n" for i in range(MAX_EXAMINED + 10)), {}, {})
     assert caught.value.num_left_out == MAX_EXAMINED + 10 - MAX_PROBLEMS
     assert time.process_time() - before < 10
@@ -219,7 +216,8 @@ def test_number_of_values_is_bounded_and_so_is_the_time() -> None:
 
 def test_nearest_name_is_found_among_thousands() -> None:
     clusters = "".join(f"  cluster-{i:04}: {{endpoints: ['http://a']}}\n" for i in range(2000))
-    text = f"listeners: [{{address: 'a:1'}}]\nclusters:\n{clusters}routes: [{{match: {{path: /}}, targets: [clutser-1234]}}]\n"
+    text = f"listeners: [{{address: 'a:1'}}]\nclusters:\n{clusters}"
+    text += "routes: [{match: {path: /}, targets: [clutser-1234]}]"
     assert "did you mean `cluster-1234`?" in errors_of(text)[0]
 
 

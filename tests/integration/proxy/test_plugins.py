@@ -1,0 +1,132 @@
+"""Plugins of others: installed by pip they take part; wrong ones are refused with file and line."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ...running import Answer, fetch, gateway
+
+HELLO = Path(__file__).parents[3] / "examples" / "headgate-plugin-hello"
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The example package, installed by pip into a folder of its own."""
+    folder = tmp_path_factory.mktemp("site")
+    source = tmp_path_factory.mktemp("source") / "hello"
+    subprocess.run(["cp", "-r", str(HELLO), str(source)], check=True)
+    command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--no-index"]
+    subprocess.run([*command, "--target", str(folder), str(source)], check=True, capture_output=True)
+    return folder
+
+
+def test_an_installed_plugin_answers_and_signs(installed: Path) -> None:
+    config = (HELLO / "gateway.yaml").read_text().replace("127.0.0.1:8080", "127.0.0.1:0")
+
+    async def main() -> list[Answer]:
+        async with gateway(config, PYTHONPATH=str(installed)) as gate:
+            paths = ("/hello/you", "/hello/you/loud", "/nothing")
+            return [await fetch(gate.port, "GET", path) for path in paths]
+
+    quiet, loud, missing = asyncio.run(main())
+    assert (quiet.status, quiet.body) == (200, b"Good morning, you!\n")
+    assert (loud.status, loud.body) == (200, b"GOOD MORNING, YOU!\n")
+    assert quiet.field("x-greeted-by") == "headgate-plugin-hello"
+    assert missing.status == 404
+
+
+def test_the_command_line_lists_it(installed: Path) -> None:
+    listed = headgate("plugins", path=installed)
+    assert listed.returncode == 0
+    assert "headgate-plugin-hello 1.0.0" in listed.stdout
+
+
+def headgate(*arguments: str, path: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(path)}
+    command = [sys.executable, "-m", "headgate.proxy", *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=50, check=False)
+
+
+def make_plugin(folder: Path, body: str) -> None:
+    """Lay a distribution with one plugin, `wrong`, into a folder."""
+    (folder / "wrong_plugin.py").write_text(
+        "from headgate.proxy.hookspecs import hookimpl\n"
+        "from headgate.proxy.verdicts import Identity\n"
+        f"class Wrong:\n{body}"
+    )
+    info = folder / "wrong_plugin-3.1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: wrong-plugin\nVersion: 3.1\n")
+    (info / "entry_points.txt").write_text("[headgate.plugins]\nwrong = wrong_plugin:Wrong\n")
+
+
+WRONG = {
+    "an unknown hook": (
+        "    @hookimpl\n    def headgate_aut(self, exchange): pass\n",
+        4,
+        "no such hook; did you mean `headgate_auth`?",
+    ),
+    "wrong arguments": (
+        "    @hookimpl\n    def headgate_auth(self, request): pass\n",
+        4,
+        "expected the arguments (self, exchange), got (self, request)",
+    ),
+    "a wrong return type": (
+        "    @hookimpl\n    def headgate_ratelimit(self, exchange) -> Identity: pass\n",
+        4,
+        "expected the return type Reject | Reservation | None, got Identity",
+    ),
+    "a coroutine where none can be": (
+        "    @hookimpl\n    async def headgate_event(self, exchange, event): pass\n",
+        4,
+        "expected `def`, got `async def`",
+    ),
+    "a missing mark": (
+        "    def headgate_auth(self, exchange): pass\n",
+        4,
+        "expected the mark `@hookimpl`",
+    ),
+    "no hook at all": ("    pass\n", 3, "expected at least one method marked with `hookimpl`"),
+    "settings that are no model": (
+        "    Config = dict\n    @hookimpl\n    def headgate_auth(self, exchange): pass\n",
+        3,
+        "expected `Config` to be a pydantic model",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", sorted(WRONG))
+def test_a_wrong_plugin_is_refused_with_its_version_file_and_line(tmp_path: Path, name: str) -> None:
+    body, line, message = WRONG[name]
+    make_plugin(tmp_path, body)
+    config = tmp_path / "gateway.yaml"
+    config.write_text(
+        "listeners: [{address: '127.0.0.1:0'}]\n"
+        "clusters: {a: {endpoints: ['http://127.0.0.1:1']}}\n"
+        "routes: [{match: {path: '/{*rest}'}, targets: [a]}]\n"
+        "plugins: {wrong: {}}\n"
+    )
+    for arguments in (("check", str(config)), ("serve", str(config))):
+        refused = headgate(*arguments, path=tmp_path)
+        assert refused.returncode == 2
+        assert "Traceback" not in refused.stderr
+        assert "wrong-plugin 3.1" in refused.stderr
+        assert f"wrong_plugin.py:{line}" in refused.stderr
+        assert message in refused.stderr
+
+
+def test_a_wrong_plugin_that_nobody_uses_does_no_harm(tmp_path: Path) -> None:
+    make_plugin(tmp_path, "    @hookimpl\n    def headgate_nonsense(self): pass\n")
+    config = tmp_path / "gateway.yaml"
+    config.write_text(
+        "listeners: [{address: '127.0.0.1:0'}]\n"
+        "clusters: {a: {endpoints: ['http://127.0.0.1:1']}}\n"
+        "routes: [{match: {path: '/{*rest}'}, targets: [a]}]\n"
+    )
+    assert headgate("check", str(config), path=tmp_path).returncode == 0
