@@ -253,10 +253,12 @@ class Serving:
         self._record.received_bytes += self._body.received_bytes
         self._record.release()
         outcome = self._record.outcome(time.perf_counter(), self._exchange.model, self._exchange.extra)
-        self._gateway.observer.ended(self._exchange, outcome)
         program = self._pipeline.program
-        if program is not None and program.chains["log"]:
-            await program.chains["log"].every(self._exchange, outcome)
+        try:
+            if program is not None and program.chains["log"]:
+                await program.chains["log"].every(self._exchange, outcome)
+        finally:
+            self._gateway.observer.ended(self._exchange, outcome)
 
 
 def _origin_form(target: str, method: bytes) -> str:

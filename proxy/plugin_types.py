@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from .config.plugin_schema import PluginSchema
-from .hooks import PluginType, discover, load_type
+from .hooks import PluginError, PluginType, discover, load_type
 
 
 class PluginTypes:
@@ -36,7 +36,10 @@ class _Schemas(Mapping[str, PluginSchema]):
         self._types = types
 
     def __getitem__(self, name: str) -> PluginSchema:
-        kind = self._types.get(name)
+        try:
+            kind = self._types.get(name)
+        except PluginError as error:
+            return PluginSchema(name, refused=str(error))
         return PluginSchema(name, kind.config, kind.route_options, kind.stages)
 
     def __contains__(self, name: object) -> bool:

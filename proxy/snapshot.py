@@ -103,7 +103,7 @@ class Snapshot:
         if found is not None:
             return self.programs[found.index], found.params
         allowed = self.table.allowed_methods(request.host, path)
-        if allowed:
+        if allowed and request.method not in allowed:
             allow = ", ".join(sorted(allowed)).encode()
             raise GatewayError("method_not_allowed", f"allowed: {allow.decode()}", fields=((b"Allow", allow),))
         raise GatewayError("route_not_found", f"no route for {request.method} {request.host} {request.path}")

@@ -14,6 +14,8 @@ from .hookspecs import STAGES, StageRule
 
 _log = logging.getLogger("headgate.plugins")
 _LOG_EVERY_S = 60.0
+_LAST = frozenset({"response_head", "log"})
+_LAST_S = 1.0
 
 
 @dataclass(slots=True)
@@ -86,13 +88,17 @@ class Chain:
         try:
             answer = hook.function(*arguments)
             if hook.is_async:
-                answer = await self._within(answer, exchange.deadline)
+                answer = await self._within(answer, self._bound(exchange))
             return self._check(answer)
         except GatewayError:
             raise  # a hook that reads the body passes on what happened to it
         except Exception as error:
             self._failed(hook, exchange, error)
             return None
+
+    def _bound(self, exchange: Exchange) -> float:
+        # The stages that see how an exchange ended run after its deadline, too.
+        return max(exchange.deadline, exchange.now() + _LAST_S) if self._stage in _LAST else exchange.deadline
 
     async def _within(self, work: Awaitable[Any], deadline: float) -> Any:
         async with asyncio.timeout_at(deadline if deadline != float("inf") else None):

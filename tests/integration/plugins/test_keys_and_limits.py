@@ -38,10 +38,10 @@ async def governed(folder: Path, served: Upstream, **plugins: Any) -> AsyncItera
         "stages": {"auth": ["api_key"], "ratelimit": ["api_key", *plugins]},
         "routes": [
             {
-                "name": "admin",
-                "match": {"path": "/admin"},
+                "name": "ops",
+                "match": {"path": "/ops"},
                 "targets": ["up"],
-                "plugins": {"api_key": {"scopes": ["admin"]}},
+                "plugins": {"api_key": {"scopes": ["ops"]}},
             },
             {"name": "all", "match": {"path": "/{*rest}"}, "targets": ["up"]},
         ],
@@ -60,7 +60,7 @@ def test_a_key_opens_and_stays_with_the_gateway(tmp_path: Path) -> None:
                 ("/x", bearer(NEW)),
                 ("/x", bearer(OLD)),
                 ("/x", f"X-API-Key: {OLD}"),
-                ("/admin", bearer(OLD)),
+                ("/ops", bearer(OLD)),
             )
             return [await fetch(gate.port, "GET", path, None, *fields) for path, *fields in tries], served
 
@@ -68,7 +68,7 @@ def test_a_key_opens_and_stays_with_the_gateway(tmp_path: Path) -> None:
     assert [answer.status for answer in answers] == [401, 401, 200, 200, 403]
     challenges = [answer.field("www-authenticate") for answer in answers]
     assert challenges[:2] == ['Bearer realm="headgate"'] * 2
-    assert challenges[4] == 'Bearer realm="headgate", error="insufficient_scope", scope="admin"'
+    assert challenges[4] == 'Bearer realm="headgate", error="insufficient_scope", scope="ops"'
     assert len(served.calls) == 2
     assert not any(OLD.encode() in call.head for call in served.calls)
 

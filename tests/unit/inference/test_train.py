@@ -119,20 +119,34 @@ def test_an_epoch_asks_every_question_once_within_the_bound() -> None:
         assert all(batch.ids.numel() <= 128 for batch in batches)
 
 
-def test_lessons_score_the_answer_and_its_end_only() -> None:
+def test_lessons_score_the_answer_only_from_its_start_or_to_its_end() -> None:
     backend = train_tokenizer(ENTRIES, 320)
-    replies = {entry.answer for entry in ENTRIES}
-    whole = 0
-    for batch in (batch for _ in range(20) for batch in Lessons(ENTRIES, backend, seed=3).draw_epoch(128)):
+    end = backend.token_to_id("<|end|>")
+    replies = [backend.encode(f"{space}{entry.answer}<|end|>").ids for entry in ENTRIES for space in ("", " ")]
+    kinds: Counter[str] = Counter()
+    lessons = Lessons(ENTRIES, backend, seed=3)
+    for batch in (batch for _ in range(40) for batch in lessons.draw_epoch(128)):
         for ids, wanted in zip(batch.ids.tolist(), batch.wanted.tolist(), strict=True):
             scored = [at for at, token in enumerate(wanted) if token >= 0]
             assert scored == list(range(scored[0], scored[-1] + 1))
-            assert [wanted[at] for at in scored] == ids[scored[0] + 1 : scored[-1] + 2]
-            text = backend.decode([wanted[at] for at in scored]).strip()
-            assert any(reply.endswith(text) for reply in replies)
-            whole += text in replies
-            assert wanted[scored[-1]] == backend.token_to_id("<|end|>")
-    assert whole > 100
+            learned = [wanted[at] for at in scored]
+            assert learned == ids[scored[0] + 1 : scored[-1] + 2]
+            is_start = any(reply[: len(learned)] == learned for reply in replies)
+            is_end = any(reply[-len(learned) :] == learned for reply in replies)
+            assert is_start or is_end
+            assert is_end == (learned[-1] == end)
+            kinds["whole" if is_start and is_end else "start" if is_start else "end"] += 1
+    assert set(kinds) == {"whole", "start", "end"}
+
+
+def test_the_start_of_an_answer_tells_it_from_all_others() -> None:
+    backend = train_tokenizer(ENTRIES, 320)
+    replies = [backend.encode(f"{entry.answer}<|end|>").ids for entry in ENTRIES]
+    lessons = Lessons(ENTRIES, backend, seed=3)
+    for batch in lessons.draw_epoch(128):
+        for wanted in batch.wanted.tolist():
+            learned = [token for token in wanted if token >= 0]
+            assert sum(reply[: len(learned)] == learned for reply in replies) <= 1
 
 
 def test_held_out_phrasings_are_never_asked() -> None:
