@@ -15,126 +15,118 @@ import tempfile
 from importlib.resources import files
 from pathlib import Path
 
+from .guide import guide
 from .parts import Part, PartError
 
 _ADMIN_PORT = 9901
-_HERE = files("headgate.demo")
+_HERE = Path(str(files("headgate.demo")))
 _PEPPER = "headgate-demo-pepper"
-_USAGE = """
-The gateway listens on {url}, its admin address is {admin} (/metrics, /readyz).
-Models: auto (heavy, then lite), heavy, lite. Key: demo.
-
-  curl -s {url}/v1/chat/completions -H 'Authorization: Bearer demo' -H 'Content-Type: application/json' \\
-    -d '{{"model": "auto", "messages": [{{"role": "user", "content": "What is a retry budget?"}}]}}'
-
-  {python} - <<'END'
-  from openai import OpenAI  # pip install openai
-  client = OpenAI(base_url="{url}/v1", api_key="demo")
-  question = [{{"role": "user", "content": "What does headgate do when a tier fails?"}}]
-  for part in client.chat.completions.create(model="auto", messages=question, stream=True):
-      print(part.choices[0].delta.content or "", end="", flush=True)
-  END
-
-See a fallback: kill -9 {heavy_pid} (heavy), then ask again: x-headgate-target says who answers. heavy is back in some seconds.
-Stop with Ctrl-C.
-"""
+_TIERS = ("heavy", "lite")
+_EXTRA = ("torch", "safetensors", "tokenizers", "jinja2", "numpy")
 
 
 def main() -> int:
     """Run the demo until a signal; return the exit code."""
-    parser = argparse.ArgumentParser(prog="headgate demo", description="A gateway with two small models behind it.")
-    parser.add_argument("--port", type=int, default=8080, help="port of the gateway; 0 takes free ports")
-    options = parser.parse_args()
-    missing = [name for name in ("torch", "safetensors", "tokenizers") if importlib.util.find_spec(name) is None]
-    if missing:
-        print(f"headgate demo: {', '.join(missing)} missing; run: pip install 'headgate[inference]'", file=sys.stderr)
-        return 1
+    options = _parser().parse_args()
+    code = 0
     try:
-        return asyncio.run(_run(options.port))
-    except PartError as error:
-        print(f"headgate demo: {error}", file=sys.stderr)
-        return 1
+        _check(options.port, options.models)
+        asyncio.run(_run(options.port, options.models))
+    except* PartError as failures:
+        print(f"headgate demo: {failures.exceptions[0]}", file=sys.stderr)
+        code = 1
+    return code
 
 
-async def _run(port: int) -> int:
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    is_any = port == 0
-    _refuse_taken([] if is_any else [port, _ADMIN_PORT])
-    with tempfile.TemporaryDirectory(prefix="headgate-demo-") as folder:
-        tiers = [_tier("heavy", _free_port()), _tier("lite", _free_port())]
-        parts = list(tiers)
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="headgate demo", description="A gateway with two small models behind it.")
+    parser.add_argument(
+        "--port",
+        type=_port,
+        default=8080,
+        help=f"port of the gateway, with the admin address on {_ADMIN_PORT}; 0 takes free ports (default %(default)s)",
+    )
+    parser.add_argument(
+        "--models",
+        metavar="FOLDER",
+        type=Path,
+        default=_HERE / "models",
+        help="folder that holds the models `heavy` and `lite` (default: those of the demo)",
+    )
+    return parser
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"expected a port from 0 to 65535, got {text!r}")
+    return int(text)
+
+
+def _check(port: int, models: Path) -> None:
+    """Look for what would fail later, behind a long start. Raises: PartError."""
+    missing = [name for name in _EXTRA if importlib.util.find_spec(name) is None]
+    if missing:
+        raise PartError(f"{', '.join(missing)} missing; run: pip install 'headgate[inference]'")
+    for name in _TIERS:
+        if not (models / name / "config.json").is_file():
+            raise PartError(f"expected a model in {models / name}, found none; choose another folder with --models")
+    for wanted in [port, _ADMIN_PORT] if port else []:
+        _refuse_taken(wanted)
+
+
+def _refuse_taken(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            starting = asyncio.gather(*(part.start() for part in tiers))
-            await _first(starting, stop)
-            gateway = _gateway(Path(folder), port, 0 if is_any else _ADMIN_PORT, tiers)
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            reason = str(error.strerror).lower()
+            raise PartError(f"cannot listen on 127.0.0.1:{port}: {reason}; take free ports with --port 0") from None
+
+
+async def _run(port: int, models: Path) -> None:
+    """Serve until a signal to end."""
+    serving = asyncio.ensure_future(_serve(port, models))
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # Once: a second signal must not cut short the end of the parts.
+        asyncio.get_running_loop().add_signal_handler(number, lambda: serving.cancelling() or serving.cancel())
+    with contextlib.suppress(asyncio.CancelledError):
+        await serving
+
+
+async def _serve(port: int, models: Path) -> None:
+    """Start every part, keep the tiers running until cancelled or the gateway ends, and leave no part behind."""
+    tiers = [_tier(name, models / name) for name in _TIERS]
+    parts = list(tiers)
+    with tempfile.TemporaryDirectory(prefix="headgate-demo-") as folder:
+        try:
+            async with asyncio.TaskGroup() as starting:
+                for tier in tiers:
+                    starting.create_task(tier.start())
+            gateway = _gateway(Path(folder), port, tiers)
             parts.append(gateway)
-            if not stop.is_set():
-                listening, admin = [line.rpartition(" ")[2] for line in await gateway.start()]
-                heavy = tiers[0].process
-                pid = heavy.pid if heavy is not None else 0
-                print(_USAGE.format(url=listening, admin=admin, python=sys.executable, heavy_pid=pid), flush=True)
-                await _serve(gateway, tiers, stop)
+            listening, admin = [line.rpartition(" ")[2] for line in await gateway.start()]
+            print(guide(listening, admin, tiers[0].pid), flush=True)
+            async with asyncio.TaskGroup() as keeping:
+                for tier in tiers:
+                    keeping.create_task(tier.keep())
+                raise PartError(f"gateway: ended with exit code {await gateway.ended()}")
         finally:
-            await asyncio.gather(*(part.stop() for part in reversed(parts)))
-    return 0
+            await asyncio.gather(*(part.stop() for part in parts))
 
 
-async def _first(starting: asyncio.Future[list[list[str]]], stop: asyncio.Event) -> None:
-    stopping = asyncio.ensure_future(stop.wait())
-    await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if starting.done():
-        starting.result()
-    else:
-        starting.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await starting
+def _tier(name: str, model: Path) -> Part:
+    return Part(name, ["-m", "headgate.inference", "serve", str(model), "--listen", "127.0.0.1:{port}", "--name", name])
 
 
-async def _serve(gateway: Part, tiers: list[Part], stop: asyncio.Event) -> None:
-    keepers = [asyncio.create_task(part.keep()) for part in tiers]
-    ended = asyncio.ensure_future(gateway.process.wait()) if gateway.process is not None else asyncio.Future[int]()
-    stopping = asyncio.ensure_future(stop.wait())
-    await asyncio.wait((stopping, ended), return_when=asyncio.FIRST_COMPLETED)
-    for task in (*keepers, stopping):
-        task.cancel()
-    await asyncio.wait((*keepers, stopping))
-    if ended.done() and not stop.is_set():
-        raise PartError(f"gateway: ended with exit code {ended.result()}")
-
-
-def _tier(name: str, port: int) -> Part:
-    model = str(_HERE / "models" / name)
-    command = ["-m", "headgate.inference", "serve", model, "--listen", f"127.0.0.1:{port}", "--name", name]
-    return Part(name, command, port)
-
-
-def _gateway(folder: Path, port: int, admin_port: int, tiers: list[Part]) -> Part:
-    ports = {f"{tier.name}_port": tier.port for tier in tiers}
-    names = {"gateway_port": port, "admin_port": admin_port, "access_log": str(folder / "access.log"), **ports}
-    text = string.Template((_HERE / "demo.yaml").read_text()).substitute({key: str(value) for key, value in names.items()})
+def _gateway(folder: Path, port: int, tiers: list[Part]) -> Part:
+    names = {f"{tier.name}_port": str(tier.port) for tier in tiers}
+    names |= {"gateway_port": str(port), "admin_port": str(_ADMIN_PORT if port else 0)}
+    names["access_log"] = str(folder / "access.log")
     config = folder / "gateway.yaml"
-    config.write_text(text)
+    config.write_text(string.Template((_HERE / "demo.yaml").read_text()).substitute(names))
     secret = {"HEADGATE_DEMO_PEPPER": _PEPPER, "HEADGATE_DEMO_TOKEN": secrets.token_urlsafe(24)}
     return Part("gateway", ["-m", "headgate.proxy", "serve", str(config)], port, secret, ready="admin on ")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _refuse_taken(ports: list[int]) -> None:
-    for port in ports:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError as error:
-                raise PartError(f"port {port} is taken ({error.strerror}); try: headgate demo --port 0") from None
 
 
 if __name__ == "__main__":

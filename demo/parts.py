@@ -20,7 +20,10 @@ class PartError(Exception):
 
 @dataclass(slots=True)
 class Part:
-    """One process. `ready` is how the line begins that it prints on standard output once it serves; `port` is its own."""
+    """One process. `ready` is how the line begins that it prints on standard output once it serves.
+
+    `{port}` in the command stands for its port: 0 takes a free one the first time, which it then keeps.
+    """
 
     name: str
     command: list[str]
@@ -34,7 +37,7 @@ class Part:
         """Start the process; return what it printed until it was ready. Raises: PartError."""
         self.process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *self.command,
+            *(word.replace("{port}", str(self.port)) for word in self.command),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             env={**os.environ, **self.environment},
@@ -46,8 +49,18 @@ class Part:
         except TimeoutError:
             await self.stop()
             raise PartError(f"{self.name}: expected it to serve within {_READY_S:g} s") from None
+        self.port = self.port or _port_of(lines[-1])
         self._reader = asyncio.create_task(self._pass_on())
         return lines
+
+    @property
+    def pid(self) -> int:
+        """Id of the process, 0 before its start."""
+        return self.process.pid if self.process is not None else 0
+
+    async def ended(self) -> int:
+        """Wait for the end of the process; return its exit code."""
+        return await self.process.wait() if self.process is not None else 0
 
     async def _lines_until_ready(self) -> list[str]:
         output = self._output()
@@ -56,7 +69,7 @@ class Part:
             lines.append(line)
             if line.startswith(self.ready):
                 return lines
-        code = await self.process.wait() if self.process is not None else 0
+        code = await self.ended()
         raise PartError(f"{self.name}: ended with exit code {code} before it served; what it said stands above")
 
     async def _pass_on(self) -> None:
@@ -87,7 +100,7 @@ class Part:
     async def keep(self) -> None:
         """Start the process again, a while after it ended. Runs until cancelled."""
         while self.process is not None:
-            code = await self.process.wait()
+            code = await self.ended()
             print(f"{self.name} ended (exit code {code}); it is started again in {_RESTART_S:g} s", flush=True)
             await asyncio.sleep(_RESTART_S)
             try:
@@ -95,3 +108,7 @@ class Part:
                 print(f"{self.name} is back (pid {self.process.pid})", flush=True)
             except PartError as error:
                 print(error, file=sys.stderr, flush=True)
+
+
+def _port_of(line: str) -> int:
+    return int(line.rpartition(":")[2])

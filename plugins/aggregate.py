@@ -38,7 +38,10 @@ class Aggregate:
             default=1 << 20, ge=1, le=1 << 26, description="Largest answer of a branch under `all`, in bytes."
         )
         margin_ms: int = Field(
-            default=50, ge=0, le=10_000, description="How long before the deadline `all` stops waiting, in milliseconds."
+            default=50,
+            ge=0,
+            le=10_000,
+            description="How long before the deadline `all` stops waiting, in milliseconds.",
         )
 
     @hookimpl
@@ -76,7 +79,9 @@ async def _first(exchange: Exchange, targets: list[Target]) -> Response | Reject
     return spare if spare is not None else Reject(error.kind.name, detail=error.detail)
 
 
-async def _won(answer: Response, target: Target, spare: Response | None, others: set[asyncio.Task[Response]]) -> Response:
+async def _won(
+    answer: Response, target: Target, spare: Response | None, others: set[asyncio.Task[Response]]
+) -> Response:
     """Take one answer and close what else has come."""
     if spare is not None:
         await _close(spare)

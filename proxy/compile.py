@@ -17,6 +17,7 @@ from .exchange.plan import FallbackRule, RetryRule, Timeouts
 from .hooks import PluginError, make, manager
 from .hookspecs import STAGES, ModelInfo, Setup
 from .observe.metrics import Registry
+from .plugin_close import close_plugin
 from .plugin_types import PluginTypes
 from .snapshot import FieldEdits, RouteProgram, Snapshot
 from .stages import Chain, Hook
@@ -25,8 +26,14 @@ from .upstream.endpoint import Endpoint
 from .upstream.pool import PoolLimits
 from .upstream.tls import client_context
 
-
 _SCAN_LIMIT_BYTES = 1 << 30  # where the route sets no limit of its own
+
+
+def try_plugins(config: Config, types: PluginTypes) -> None:
+    """Make every plugin of a configuration and close it again. Raises: PluginError."""
+    infos = {name: ModelInfo(tuple(model.aliases), model.owned_by) for name, model in config.models.items()}
+    for name, instance in _instances(config, types, Registry(), infos, None).items():
+        close_plugin(name, instance)
 
 
 def build(config: Config, types: PluginTypes, registry: Registry, previous: Snapshot | None = None) -> Snapshot:

@@ -62,7 +62,9 @@ def origin_of(peer: str, is_tls: bool, host: str, fields: Fields, trusted: tuple
             break
     said = (fields.get("x-forwarded-proto") or "").split(",")[-1].strip().lower()
     forwarded_host = (fields.get("x-forwarded-host") or "").split(",")[-1].strip()
-    return Origin(peer, client, said if said in ("http", "https") else scheme, forwarded_host or host, tuple(reversed(chain)))
+    return Origin(
+        peer, client, said if said in ("http", "https") else scheme, forwarded_host or host, tuple(reversed(chain))
+    )
 
 
 def forwarded_fields(origin: Origin, style: str) -> list[tuple[bytes, bytes]]:

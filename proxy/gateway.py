@@ -18,6 +18,7 @@ from .errors import GatewayError
 from .exchange.exchange import Exchange
 from .exchange.fields import Fields
 from .exchange.message import Request, Response
+from .exchange.priority import DEFAULT, capped
 from .forwarded import origin_of
 from .http1.fields import get_members
 from .http1.head import RequestHead
@@ -106,6 +107,7 @@ class Serving:
         calls = TargetCalls(
             self._exchange, self._body, self._record, snapshot.clusters, (self._origin, connection.settings.forwarded)
         )
+        calls.on_interim = self._writer.send_interim
         self._calls = calls
         self._pipeline = Pipeline(self._exchange, self._body, self._record, snapshot)
 
@@ -287,6 +289,5 @@ def _read_wishes(exchange: Exchange, fields: Mapping[str, str]) -> None:
     said = (fields.get("x-headgate-deadline-ms") or "").strip()
     if said.isascii() and said.isdigit() and len(said) <= 12:
         exchange.deadline = exchange.now() + int(said) / 1000
-    exchange.priority = (fields.get("x-headgate-priority") or "default").strip().lower()
-
-
+    exchange.asked_priority = (fields.get("x-headgate-priority") or DEFAULT).strip().lower()
+    exchange.priority = capped(exchange.asked_priority, DEFAULT)  # until an identity allows more

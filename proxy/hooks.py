@@ -45,13 +45,14 @@ class PluginType:
 
 
 def discover() -> dict[str, EntryPoint]:
-    """Return every entry point of the group by name, without importing one. Raises: PluginError for a name taken twice."""
+    """Return every entry point of the group by name, importing none. Raises: PluginError for a name taken twice."""
     found: dict[str, EntryPoint] = {}
     for point in entry_points(group=ENTRY_POINT_GROUP):
         other = found.get(point.name)
         if other is not None and other.value != point.value:
             raise PluginError(
-                f"plugin `{point.name}` is offered twice: by {_origin(other)} and {_origin(point)}; uninstall one of them"
+                f"plugin `{point.name}` is offered twice: by {_origin(other)} and {_origin(point)}; "
+                "uninstall one of them"
             )
         found[point.name] = point
     return found
@@ -126,7 +127,7 @@ def _check_hook(name: str, function: Any, at: str) -> None:
 
 
 def _check_return(name: str, function: Any, at: str) -> None:
-    """Refuse a declared return type that the stage cannot take; without a declaration the answer is checked when given."""
+    """Refuse a declared return type that the stage cannot take; an undeclared answer is checked when it is given."""
     try:
         declared = typing.get_type_hints(function).get("return", typing.Any)
     except Exception:  # a forward reference that only a type checker can follow

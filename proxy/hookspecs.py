@@ -1,9 +1,9 @@
 """What a plugin may implement: the public contract.
 
 A plugin is a class named by an entry point of the group `headgate.plugins`. It is made once per distinct
-configuration, as `Plugin(config)`, where `config` is an instance of its `Config` (a pydantic model; without one the plugin
-takes no settings and is made as `Plugin()`). A nested `RouteOptions` model declares what a route may set for it; the
-checked instance is found in `exchange.route.options[name]`. Hooks are methods marked with `hookimpl`. On a reload an
+configuration, as `Plugin(config)`, where `config` is an instance of its `Config` (a pydantic model; without one the
+plugin takes no settings and is made as `Plugin()`). A nested `RouteOptions` model declares what a route may set for it;
+the checked instance is found in `exchange.route.options[name]`. Hooks are methods marked with `hookimpl`. On a reload an
 instance whose configuration did not change is kept, with its state; a replaced one is given to its successor in
 `headgate_configure` and then, once the last exchange that uses it has ended, closed by `close()` if it has one.
 
@@ -87,7 +87,10 @@ class Hookspecs:
 
     @hookspec
     def headgate_configure(self, setup: Setup) -> None:
-        """Take the last step before the snapshot is used. Set-up hook, `def` only; an exception refuses the configuration."""
+        """Take the last step before the snapshot is used.
+
+        Set-up hook, `def` only; an exception refuses the configuration.
+        """
 
     @hookspec
     def headgate_metrics(self, registry: Registry) -> None:
@@ -102,12 +105,16 @@ class Hookspecs:
 
     @hookspec
     def headgate_route(self, exchange: Exchange) -> Route | Reject | None:
-        """Choose the targets. `exchange.model` holds the body's `model` where the route reads it. Silence keeps the route's own targets."""
+        """Choose the targets. Silence keeps the route's own.
+
+        `exchange.model` holds the body's `model` where the route reads it.
+        """
 
     @hookspec
     def headgate_ratelimit(self, exchange: Exchange) -> Reject | Reservation | None:
-        """Admit or refuse, now that identity and targets are known. Every plugin of this stage is asked until one refuses.
+        """Admit or refuse, now that identity and targets are known.
 
+        Every plugin of this stage is asked until one refuses.
         Each Reservation is settled exactly once, on every way out. Fails closed: an exception is a 503.
         """
 
@@ -125,7 +132,10 @@ class Hookspecs:
 
     @hookspec
     def headgate_response_head(self, exchange: Exchange, response: Response) -> None:
-        """Change status or fields of any answer just before it is committed: cached ones and own errors too. Every plugin runs."""
+        """Change status or fields of any answer just before it is committed: cached ones and own errors too.
+
+        Every plugin runs.
+        """
 
     @hookspec
     def headgate_event(self, exchange: Exchange, event: bytes) -> bytes | None:

@@ -27,9 +27,7 @@ class Outgoing:
 
     __slots__ = ("_base", "_body", "_exchange", "_origin", "_scan", "_style")
 
-    def __init__(
-        self, exchange: Exchange, body: BodySource, origin: Origin, style: str, scan: BodyScan | None
-    ) -> None:
+    def __init__(self, exchange: Exchange, body: BodySource, origin: Origin, style: str, scan: BodyScan | None) -> None:
         self._exchange = exchange
         self._body = body
         self._origin = origin
@@ -60,6 +58,7 @@ class Outgoing:
         fields = [(b"Host", host.encode("latin-1")), *self._base]
         fields += self._framing(self.body_for(target))
         fields.append((b"X-Headgate-Deadline-Ms", b"%d" % self._remaining_ms()))
+        fields.append((b"X-Headgate-Priority", self._exchange.priority.encode()))
         for name in settings.removed_fields:
             fields = _without(fields, name)
         replaced = [settings.credential] if settings.credential else []

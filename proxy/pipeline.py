@@ -7,6 +7,7 @@ from .downstream.body import ClientBody
 from .errors import GatewayError
 from .exchange.exchange import Exchange
 from .exchange.message import Response
+from .exchange.priority import capped
 from .max_forwards import answer_as_last_hop
 from .record import Record
 from .snapshot import RouteProgram, Snapshot
@@ -68,6 +69,7 @@ class Pipeline:
         if isinstance(verdict, Reject):
             raise rejected(verdict)
         self._exchange.identity = verdict
+        self._exchange.priority = capped(self._exchange.asked_priority, verdict.max_priority)
         if not verdict.may_use_route(program.view.name):
             raise GatewayError("forbidden", f"identity {verdict.key_id} may not use route {program.view.name}")
 

@@ -160,7 +160,9 @@ def bind(address: Address) -> socket.socket:
     """Return a socket bound to `address`. Raises: BindError."""
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     try:
-        found = socket.getaddrinfo(address.host, address.port, family if _is_ip(address.host) else 0, socket.SOCK_STREAM)
+        found = socket.getaddrinfo(
+            address.host, address.port, family if _is_ip(address.host) else 0, socket.SOCK_STREAM
+        )
         bound = socket.socket(found[0][0], socket.SOCK_STREAM)
     except OSError as error:
         raise BindError(f"cannot listen on {address}: {error.strerror or error}") from None

@@ -1,7 +1,7 @@
 """Everything one request may read of the configuration, immutable.
 
-A reload builds a whole new snapshot and swaps one reference. An exchange keeps the snapshot it began with; clusters whose
-settings did not change, and plugin instances whose configuration did not, are carried over with their state.
+A reload builds a whole new snapshot and swaps one reference. An exchange keeps the snapshot it began with; clusters
+whose settings did not change, and plugin instances whose configuration did not, are carried over with their state.
 """
 
 from __future__ import annotations
@@ -69,7 +69,17 @@ class RouteProgram:
 class Snapshot:
     """One configuration in force. `num_exchanges` counts those that still use it."""
 
-    __slots__ = ("_is_path_free", "clusters", "config", "instances", "models", "num_exchanges", "programs", "table", "version")
+    __slots__ = (
+        "_is_path_free",
+        "clusters",
+        "config",
+        "instances",
+        "models",
+        "num_exchanges",
+        "programs",
+        "table",
+        "version",
+    )
 
     def __init__(
         self,

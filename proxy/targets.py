@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from .body_scan import BodyScan
 from .downstream.body import ClientBody
@@ -12,6 +12,7 @@ from .exchange.exchange import Exchange
 from .exchange.message import Response
 from .exchange.plan import Plan
 from .forwarded import Origin
+from .http1.head import ResponseHead
 from .outgoing import Outgoing
 from .record import Record
 from .snapshot import RouteProgram
@@ -48,6 +49,7 @@ class TargetCalls:
         "_record",
         "_style",
         "dispatched",
+        "on_interim",
     )
 
     def __init__(
@@ -67,6 +69,7 @@ class TargetCalls:
         self._outgoing: Outgoing | None = None
         self._open: list[Dispatch] = []
         self.dispatched: Dispatch | None = None
+        self.on_interim: Callable[[ResponseHead], None] | None = None
 
     def prepare(self, program: RouteProgram, body_scan: BodyScan | None) -> None:
         """Fix what the targets get, after every stage that may change it."""
@@ -99,7 +102,9 @@ class TargetCalls:
         if program is None or outgoing is None:
             raise GatewayError("internal", "targets can be called from the aggregate stage on")
         plan = self._plan(program, targets)
-        work = Work(plan, targets, self._clusters, outgoing.head_for, outgoing.body_for)
+        # Of several targets none may speak before it is chosen.
+        interim = self.on_interim if len(targets) == 1 and served is self._record.served else None
+        work = Work(plan, targets, self._clusters, outgoing.head_for, outgoing.body_for, interim)
         dispatch = Dispatch(work, served)
         self._open.append(dispatch)
         self.dispatched = dispatch

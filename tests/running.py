@@ -90,7 +90,7 @@ async def gateway(
 async def process(
     arguments: tuple[str, ...], path: Path, may_complain: bool = False, **environment: str
 ) -> AsyncIterator[RunningGateway]:
-    """Run `headgate` with `arguments` until it serves; end it afterwards, and fail if it failed or logged a traceback."""
+    """Run `headgate` with `arguments` until it serves; end it afterwards. Fails if it failed or logged a traceback."""
     started = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -103,13 +103,19 @@ async def process(
         limit=1 << 22,
     )
     running = RunningGateway(started, path)
-    readers = [asyncio.create_task(_read(running, started.stdout)), asyncio.create_task(_complain(running, started.stderr))]
+    readers = [
+        asyncio.create_task(_read(running, started.stdout)),
+        asyncio.create_task(_complain(running, started.stderr)),
+    ]
     try:
         wants_admin = path.is_file() and '"admin"' in path.read_text()
-        await running.until(lambda: (running.ports and (running.admin_port or not wants_admin)) or _ended(running), READY_S)
+        await running.until(
+            lambda: (running.ports and (running.admin_port or not wants_admin)) or _ended(running), READY_S
+        )
         assert not _ended(running), "\n".join(running.complaints)
         yield running
-        assert may_complain or not any("Traceback" in line for line in running.complaints), "\n".join(running.complaints)
+        is_calm = not any("Traceback" in line for line in running.complaints)
+        assert is_calm or may_complain, "\n".join(running.complaints)
     except BaseException:
         print("\n".join(running.complaints[-200:]), file=sys.stderr)
         raise
@@ -191,7 +197,7 @@ Script = Callable[[Call], Awaitable[None]]
 
 @dataclass(slots=True)
 class Upstream:
-    """A server on a free port that plays `script` for every request; the connection is kept unless the script ends it."""
+    """A server on a free port that plays `script` for every request. The script alone ends a connection."""
 
     script: Script
     port: int = 0

@@ -1,6 +1,6 @@
 """Authentication by API key."""
 
-from .key_format import digest, is_well_formed, new_key
+from ...proxy.key_format import digest, is_well_formed, new_key
 from .plugin import ApiKey
 
 __all__ = ["ApiKey", "digest", "is_well_formed", "new_key"]

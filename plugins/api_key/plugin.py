@@ -17,9 +17,9 @@ from ...proxy.config.wording import FieldError
 from ...proxy.exchange.exchange import Exchange
 from ...proxy.exchange.fields import Pair
 from ...proxy.hookspecs import Setup, hookimpl
+from ...proxy.key_format import PREFIX, is_well_formed
 from ...proxy.verdicts import Identity, Reject, Reservation
 from .key_entry import KeyEntry, Scope, check_distinct
-from .key_format import PREFIX, is_well_formed
 from .key_source import POLL_S, KeySource
 from .keyring import Credential
 from .parallel import ParallelCounts

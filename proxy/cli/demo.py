@@ -11,7 +11,9 @@ from typing import Any
 def add_commands(commands: Any) -> None:
     """Add `demo`."""
     demo = commands.add_parser("demo", help="start a gateway with two small models behind it, to try")
-    demo.add_argument("--port", type=int, default=8080, help="port of the gateway; 0 takes free ports (default %(default)s)")
+    demo.add_argument(
+        "--port", type=int, default=8080, help="port of the gateway; 0 takes free ports (default %(default)s)"
+    )
     demo.set_defaults(run=run_demo)
 
 

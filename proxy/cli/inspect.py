@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ..compile import try_plugins
 from ..config.explain import explain, render, render_routes
 from ..config.load import check, load
 from ..hooks import PluginError
@@ -35,9 +36,11 @@ def add_commands(commands: Any) -> None:
 
 def run_check(options: argparse.Namespace) -> int:
     """Check a file."""
-    found = check(options.config, PluginTypes().schemas())
+    types = PluginTypes()
+    found = check(options.config, types.schemas())
     for warning in found.warnings:
         print(f"warning: {warning}", file=sys.stderr)
+    try_plugins(found.config, types)
     print(f"{options.config}: ok, {len(found.config.routes)} routes, {len(found.config.clusters)} clusters")
     return 0
 

@@ -45,7 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="headgate", description="Reverse proxy and AI gateway: several model services behind one endpoint.", epilog=_EPILOG
+        prog="headgate",
+        description="Reverse proxy and AI gateway: several model services behind one endpoint.",
+        epilog=_EPILOG,
     )
     parser.add_argument("--version", action="version", version=f"headgate {version('headgate')}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)

@@ -36,8 +36,12 @@ def add_commands(commands: Commands) -> None:
     proxy.add_argument("url", metavar="URL", help="the service, for example http://127.0.0.1:8000")
     proxy.add_argument("--listen", metavar="HOST:PORT", default="127.0.0.1:8080", help="default %(default)s")
     proxy.add_argument("--deadline", default="1h", help="time for a whole exchange (default %(default)s)")
-    proxy.add_argument("--host", choices=("endpoint", "client"), default="client", help="Host sent on (default %(default)s)")
-    proxy.add_argument("--access-log", metavar="WHERE", default="off", help="`off`, `-` or a file (default %(default)s)")
+    proxy.add_argument(
+        "--host", choices=("endpoint", "client"), default="client", help="Host sent on (default %(default)s)"
+    )
+    proxy.add_argument(
+        "--access-log", metavar="WHERE", default="off", help="`off`, `-` or a file (default %(default)s)"
+    )
     proxy.set_defaults(run=run_proxy)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from aiohttp.web_server import Server
@@ -34,9 +34,7 @@ class Acceptor(Server):
     """Makes connections for a listener and counts them: aiohttp's server with our connection in its place."""
 
     def __init__(self, service: Service, settings: ListenerSettings, limit: AddressLimit | None) -> None:
-        super().__init__(
-            cast(Any, self._serve), request_factory=cast(Any, self._incoming), handler_cancellation=True
-        )
+        super().__init__(cast(Any, self._serve), request_factory=cast(Any, self._incoming), handler_cancellation=True)
         self._service = service
         self._settings = settings
         self._limit = limit

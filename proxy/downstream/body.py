@@ -31,7 +31,16 @@ class ClientBody:
     `length` is None for a chunked body. Nothing is read, and no `100 Continue` sent, before somebody asks.
     """
 
-    __slots__ = ("_continue", "_limit_bytes", "_payload", "_timeout_s", "is_replaced", "length", "received_bytes", "replay")
+    __slots__ = (
+        "_continue",
+        "_limit_bytes",
+        "_payload",
+        "_timeout_s",
+        "is_replaced",
+        "length",
+        "received_bytes",
+        "replay",
+    )
 
     def __init__(self, payload: StreamReader | None, length: int | None, sender: Continue, timeout_s: float) -> None:
         self._payload = payload

@@ -38,6 +38,8 @@ _NEVER_S = 1e9  # the guard owns the idle timer
 _LINGER_S = 1.0
 _HELD_BYTES = 64 * 1024
 _WRITE_BUFFER_BYTES = 64 * 1024
+_POLL_S = 0.04
+_CLOSED_STATES = frozenset({7, 8})  # Linux: TCP_CLOSE, TCP_CLOSE_WAIT
 
 
 class Phase(Enum):
@@ -61,6 +63,7 @@ class DownstreamConnection(RequestHandler[Any] if TYPE_CHECKING else RequestHand
         "_is_handling",
         "_payload",
         "_phase",
+        "_poll",
         "_remaining",
         "_timer",
         "_tunnel",
@@ -93,6 +96,7 @@ class DownstreamConnection(RequestHandler[Any] if TYPE_CHECKING else RequestHand
         self._held = b""
         self._is_handling = False
         self._timer: asyncio.TimerHandle | None = None
+        self._poll: asyncio.TimerHandle | None = None
         self._tunnel: Callable[[bytes], None] | None = None
         self.head: RequestHead | None = None
         self.exchange_task: asyncio.Task[Any] | None = None
@@ -113,6 +117,8 @@ class DownstreamConnection(RequestHandler[Any] if TYPE_CHECKING else RequestHand
     def connection_lost(self, exc: BaseException | None) -> None:
         """Cancel what runs for this client; aiohttp cancels the handler's task."""
         self._disarm()
+        if self._poll is not None:
+            self._poll.cancel()
         self._phase = Phase.DISCARD
         self._held = b""
         if self._tunnel is not None:
@@ -237,7 +243,7 @@ class DownstreamConnection(RequestHandler[Any] if TYPE_CHECKING else RequestHand
         self.linger()
 
     def linger(self) -> None:
-        """Close once the client has read: bytes that it is still sending would make a plain close reset the connection."""
+        """Close once the client has read: after a plain close the bytes that it still sends would reset the connection."""
         transport = self.transport
         if transport is None:
             return
@@ -311,6 +317,32 @@ class DownstreamConnection(RequestHandler[Any] if TYPE_CHECKING else RequestHand
     def is_idle(self) -> bool:
         """Whether no exchange runs here."""
         return not self._is_handling
+
+    # -- a client that leaves while nothing is read from it
+
+    def _pause_transport_reading(self) -> None:
+        super()._pause_transport_reading()
+        if self._poll is None and self.transport is not None:
+            self._poll = self._loop.call_later(_POLL_S, self._look_for_end)
+
+    def _resume_transport_reading(self) -> None:
+        if self._poll is not None:
+            self._poll.cancel()
+            self._poll = None
+        super()._resume_transport_reading()
+
+    def _look_for_end(self) -> None:
+        """Ask the kernel for what the loop cannot see while it does not read: that the client has closed."""
+        self._poll = None
+        transport = self.transport
+        if transport is None:
+            return
+        raw = transport.get_extra_info("socket")
+        if raw is not None and raw.family in (socket.AF_INET, socket.AF_INET6):
+            if raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] in _CLOSED_STATES:
+                transport.abort()
+                return
+        self._poll = self._loop.call_later(_POLL_S, self._look_for_end)
 
     # -- timers
 

@@ -9,6 +9,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from ..errors import GatewayError
+from ..http1.fields import end_to_end
+from ..http1.head import ResponseHead
 
 if TYPE_CHECKING:
     from .connection import DownstreamConnection
@@ -37,7 +39,9 @@ class AnswerWriter:
         "sent_bytes",
     )
 
-    def __init__(self, connection: DownstreamConnection, *, is_head: bool, version: tuple[int, int], is_kept: bool) -> None:
+    def __init__(
+        self, connection: DownstreamConnection, *, is_head: bool, version: tuple[int, int], is_kept: bool
+    ) -> None:
         self._connection = connection
         self._is_head_request = is_head
         self._version = version
@@ -60,6 +64,14 @@ class AnswerWriter:
         if self.is_continue_due and not self.is_begun:
             self.is_continue_due = False
             self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def send_interim(self, head: ResponseHead) -> None:
+        """Pass an interim answer on (RFC 9110 §15.2): 100 was not asked for in the client's name, and 1.0 knows none."""
+        if self.is_begun or head.status == 100 or self._version < (1, 1):
+            return
+        lines = [b"HTTP/1.1 %d %b" % (head.status, head.reason)]
+        lines += [b"%b: %b" % pair for pair in end_to_end(head.fields) if pair[0].lower() != b"content-length"]
+        self._write(b"\r\n".join([*lines, b"", b""]))
 
     def begin(self, status: int, reason: str, fields: Iterable[tuple[bytes, bytes]], length: int | None) -> None:
         """Send the head. `length` is the body's length where it is known; the framing fields are written here."""

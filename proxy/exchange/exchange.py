@@ -7,6 +7,7 @@ from typing import Any
 
 from ..verdicts import Identity, Target
 from .message import Request, Response
+from .priority import DEFAULT
 
 
 class RouteView:
@@ -39,10 +40,12 @@ class Exchange:
     """One request with its response.
 
     Plugins read everything here, and write only `state` (keyed by their own class), `extra` (log fields) and
-    `request` in `headgate_request`. `deadline` is an instant of the running loop's clock, `now()` reads it.
+    `request` in `headgate_request`; an auth plugin also takes its credential out of `request.fields`. `deadline` is an
+    instant of the running loop's clock, `now()` reads it. `priority` is what the client asked for, capped by its identity.
     """
 
     __slots__ = (
+        "asked_priority",
         "call",
         "deadline",
         "extra",
@@ -73,7 +76,8 @@ class Exchange:
         self.model: str | None = None
         self.models: Mapping[str, tuple[tuple[Target, ...], ...]] = {}
         self.groups: tuple[tuple[Target, ...], ...] = ()
-        self.priority: str = "default"
+        self.asked_priority = DEFAULT
+        self.priority = DEFAULT
         self.is_fallback_off = False
         self.state: dict[type, Any] = {}
         self.extra: dict[str, str] = {}

@@ -76,6 +76,6 @@ def _checked(name: str, value: str) -> Pair:
     if not key or not _TOKEN.issuperset(key):
         raise ValueError(f"expected a field name of token characters, got {name!r}")
     data = value.encode("latin-1").strip(b" \t")
-    if any(byte < 0x20 and byte != 0x09 or byte == 0x7F for byte in data):
+    if any((byte < 0x20 and byte != 0x09) or byte == 0x7F for byte in data):
         raise ValueError(f"expected a value of {name} without control characters")
     return key, data

@@ -1,7 +1,7 @@
 """The machine that decides what happens to an exchange.
 
-Pure: no asyncio, no clock, no sockets; `now` and randomness are passed in. A driver moves bytes, arms the one timer, and
-reports what it saw; each report returns the next command.
+Pure: no asyncio, no clock, no sockets; `now` and randomness are passed in. A driver moves bytes, arms the one timer,
+and reports what it saw; each report returns the next command.
 
 States and what leads out of them:
 
@@ -20,8 +20,8 @@ States and what leads out of them:
 | any but ended  | client_gone        | gone                                                           |
 
 Ended states (done, failed, broken, gone) are final: one exchange, one outcome. What must never happen: an attempt after
-the deadline; an attempt after the commit point; a second sending of what may not be sent twice; a fallback without a cause;
-silence retried on the target that was silent.
+the deadline; an attempt after the commit point; a second sending of what may not be sent twice; a fallback without
+a cause; silence retried on the target that was silent.
 """
 
 from __future__ import annotations
@@ -270,4 +270,6 @@ class ExchangeMachine:
 
     def _expect(self, *states: State) -> None:
         if self.state not in states:
-            raise RuntimeError(f"expected state {' or '.join(states)}, got {self.state}: the driver reported out of order")
+            raise RuntimeError(
+                f"expected state {' or '.join(states)}, got {self.state}: the driver reported out of order"
+            )

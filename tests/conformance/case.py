@@ -6,6 +6,7 @@ the choice. What bears on security is exact: one outcome.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -25,6 +26,7 @@ class Do(StrEnum):
     READ_TUNNEL = "read four bytes that are not HTTP"
     FIN = "close the connection"
     RESET = "reset the connection"
+    AWAIT_BEGUN = "wait until the client has a first byte of its answer"
     GONE = "wait until the proxy closes the connection; bytes before that are a fault"
 
 
@@ -34,6 +36,9 @@ class Continued:
 
     data: bytes
 
+
+Wanted = bytes | re.Pattern[bytes] | None
+"""What a field must be: its values as one list, a pattern for them, or absent."""
 
 ClientStep = bytes | Do | Continued
 OriginStep = bytes | Do
@@ -55,12 +60,12 @@ class Answer:
     """What one answer must be. None: not looked at. `is_own`: made by the gateway, so a typed error.
 
     `body` of an answer that is not whole is what its content must be a beginning of.
-    `fields`: lower-case name → values as one list, or None for a field that must be absent.
+    `fields`: by lower-case name.
     """
 
     statuses: tuple[int, ...]
     body: bytes | None = None
-    fields: Mapping[bytes, bytes | None] = field(default_factory=dict)
+    fields: Mapping[bytes, Wanted] = field(default_factory=dict)
     is_whole: bool = True
     is_own: bool = False
 
@@ -72,7 +77,7 @@ class Seen:
     method: bytes = b"GET"
     target: bytes = b"/case"
     body: bytes = b""
-    fields: Mapping[bytes, bytes | None] = field(default_factory=dict)
+    fields: Mapping[bytes, Wanted] = field(default_factory=dict)
     is_whole: bool = True
 
     @property
@@ -99,7 +104,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One row of the table. `heads`: the places of the answers to HEAD; `scripts`: one per attempt, the last repeats."""
+    """One row of the table.
+
+    `heads`: the places of the answers to HEAD. `scripts`: one per attempt, the last repeats.
+    """
 
     id: str
     source: str
@@ -145,7 +153,7 @@ REFUSED = refused(400)
 BAD_GATEWAY = Outcome((Answer((502,), is_own=True),), None, After.EITHER)
 
 
-def relayed(body: bytes = b"", status: int = 200, **fields: bytes | None) -> Outcome:
+def relayed(body: bytes = b"", status: int = 200, /, **fields: Wanted) -> Outcome:
     """The origin's answer reaches the client whole. `fields`: underscores stand for hyphens."""
     wanted = {name.replace("_", "-").encode(): value for name, value in fields.items()}
     return Outcome((Answer((status,), body, wanted),), None, After.EITHER)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 
-from .case import After, Answer, Case, Do, Outcome, Seen
+from .case import After, Answer, Case, Do, Outcome, Seen, Wanted
 from .raw_client import Received
 from .raw_origin import Record
 from .wire import End, Message
@@ -122,10 +123,12 @@ def _request_differences(wanted: Seen, request: Message) -> Iterator[str]:
     yield from _field_differences(wanted.fields, request, "request at the origin")
 
 
-def _field_differences(wanted: Mapping[bytes, bytes | None], message: Message, where: str) -> Iterator[str]:
+def _field_differences(wanted: Mapping[bytes, Wanted], message: Message, where: str) -> Iterator[str]:
     for name, value in wanted.items():
-        if message.joined(name) != value:
-            yield f"{where}: expected {name!r} {value!r}, got {message.joined(name)!r}"
+        found = message.joined(name)
+        is_right = bool(value.fullmatch(found or b"")) if isinstance(value, re.Pattern) else found == value
+        if not is_right:
+            yield f"{where}: expected {name!r} {value!r}, got {found!r}"
 
 
 def _end_differences(outcome: Outcome, received: Received, is_half_closed: bool) -> Iterator[str]:

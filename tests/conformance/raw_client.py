@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -25,12 +26,12 @@ class Received:
 
 
 class RawClient:
-    """One connection for one case."""
+    """One connection for one case; `begun` is set by the first byte that comes back."""
 
-    def __init__(self, address: tuple[str, int], case: Case) -> None:
+    def __init__(self, address: tuple[str, int], case: Case, begun: threading.Event) -> None:
         self.case = case
         self.received = Received()
-        self._stream = Stream(socket.create_connection(address))
+        self._stream = Stream(socket.create_connection(address), begun=begun)
         self.received.raw = self._stream.received
         self._was_continued = False
 

@@ -45,6 +45,7 @@ class Record:
     attempts: list[Attempt] = field(default_factory=list)
     probes: list[Message] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    begun: threading.Event = field(default_factory=threading.Event)
     answered: threading.Event = field(default_factory=threading.Event)
 
 
@@ -167,6 +168,8 @@ class RawOrigin:
                 stream.send(_echo(request))
             case Do.AWAIT_CLIENT:
                 record.answered.wait(LIMIT_S)
+            case Do.AWAIT_BEGUN:
+                record.begun.wait(LIMIT_S)
             case Do.READ_TUNNEL:
                 request.body += stream.exactly(4)
             case Do.GONE:

@@ -24,7 +24,7 @@ class Stand:
     def play(self, case: Case) -> str:
         """Play one case; the report of what is wrong, empty where nothing is."""
         record = self.origin.expect(case.scripts)
-        client = RawClient(self.proxy.address, case)
+        client = RawClient(self.proxy.address, case, record.begun)
         try:
             client.play()
             self.origin.settle()

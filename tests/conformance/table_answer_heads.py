@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from .case import BAD_GATEWAY, After, Answer, Case, Do, OriginStep, Outcome, Seen, relayed, row
+import re
+
+from .case import BAD_GATEWAY, After, Answer, Case, Do, OriginStep, Outcome, Seen, Wanted, relayed, row
 
 GET = b"GET /case HTTP/1.1\r\nHost: hg.test\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -14,6 +16,7 @@ WEBSOCKET = (
 SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\n"
 ACCEPT = b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
 
+DATE = re.compile(rb"[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT")
 STATUS = "RFC 9112 §4"
 FIELD = "RFC 9112 §5; RFC 9110 §5.1"
 OK_RELAYED = relayed(b"ok")
@@ -33,7 +36,7 @@ def _line(name: str, line: bytes, *outcomes: Outcome) -> Case:
     return make(f"line-{name}", STATUS, line + b"\r\n" + TWO, *outcomes)
 
 
-def _kept(name: str, source: str, lines: bytes, **fields: bytes | None) -> Case:
+def _kept(name: str, source: str, lines: bytes, **fields: Wanted) -> Case:
     return _answer(f"field-{name}", source, OK + lines + TWO, relayed(b"ok", **fields))
 
 
@@ -47,8 +50,10 @@ LINES = (
     _line("unknown-2xx", b"HTTP/1.1 299 Odd", relayed(b"ok", 299)),
     _line("unknown-4xx", b"HTTP/1.1 499 Odd", relayed(b"ok", 499)),
     _line("unknown-5xx", b"HTTP/1.1 599 Odd", relayed(b"ok", 599)),
-    _line("redirect-is-not-followed", b"HTTP/1.1 302 Found\r\nLocation: /elsewhere", relayed(b"ok", 302, location=b"/elsewhere")),
-    _answer("line-1.0", "RFC 9112 §2.3 (the gateway answers in its own version)", b"HTTP/1.0 200 OK\r\n" + TWO, ends=(Do.FIN,)),
+    _line("redirect-is-not-followed", b"HTTP/1.1 302 Found\r\nLocation: /elsewhere", relayed(b"ok", 302,
+          location=b"/elsewhere")),
+    _answer("line-1.0", "RFC 9112 §2.3 (the gateway answers in its own version)", b"HTTP/1.0 200 OK\r\n" + TWO,
+            ends=(Do.FIN,)),
     _answer("line-1.2", "RFC 9110 §2.5", b"HTTP/1.2 200 OK\r\n" + TWO, OK_RELAYED, BAD_GATEWAY, ends=(Do.FIN,)),
     _line("status-000", b"HTTP/1.1 000 Odd"),
     _line("status-099", b"HTTP/1.1 099 Odd"),
@@ -59,11 +64,12 @@ LINES = (
     _line("status-minus", b"HTTP/1.1 -20 Odd"),
     _line("status-missing", b"HTTP/1.1"),
     _line("status-full-width", b"HTTP/1.1 \xef\xbc\x92\xef\xbc\x90\xef\xbc\x90 Odd"),
-    _answer("line-status-600", "RFC 9110 §15 (outside 100–599 is invalid)", b"HTTP/1.1 600 Odd\r\n" + TWO,
+    _answer("line-status-600", "RFC 9110 §15 (outside 100 to 599 is invalid)", b"HTTP/1.1 600 Odd\r\n" + TWO,
             BAD_GATEWAY, relayed(b"ok", 600), ends=(Do.FIN,)),
     _answer("line-two-spaces", "RFC 9112 §4 (a recipient may be lenient)", b"HTTP/1.1  200 OK\r\n" + TWO,
             BAD_GATEWAY, OK_RELAYED),
-    _answer("line-tab", "RFC 9112 §4 (a recipient may be lenient)", b"HTTP/1.1\t200\tOK\r\n" + TWO, BAD_GATEWAY, OK_RELAYED),
+    _answer("line-tab", "RFC 9112 §4 (a recipient may be lenient)", b"HTTP/1.1\t200\tOK\r\n" + TWO, BAD_GATEWAY,
+            OK_RELAYED),
     _line("leading-space", b" HTTP/1.1 200 OK"),
     _line("lower-case", b"http/1.1 200 OK"),
     _line("version-2.0", b"HTTP/2.0 200 OK"),
@@ -98,7 +104,9 @@ FIELDS = (
     _kept("empty-value", "RFC 9110 §5.5", b"X-A:\r\n", x_a=b""),
     _kept("surrounding-whitespace", "RFC 9112 §5.1 (OWS)", b"X-A: \t a \t\r\n", x_a=b"a"),
     _kept("all-token-characters", "RFC 9110 §5.1", b"X!#$%&'*+.^`|~9: b\r\n", **{"x!#$%&'*+.^`|~9": b"b"}),
-    _kept("date-kept", "RFC 9110 §6.6.1", b"Date: Tue, 15 Nov 1994 08:12:31 GMT\r\n", date=b"Tue, 15 Nov 1994 08:12:31 GMT"),
+    _kept("date-kept", "RFC 9110 §6.6.1", b"Date: Tue, 15 Nov 1994 08:12:31 GMT\r\n",
+          date=b"Tue, 15 Nov 1994 08:12:31 GMT"),
+    _kept("date-added", "RFC 9110 §6.6.1 (MUST be appended where it is absent)", b"", date=DATE),
     _kept("server-kept", "RFC 9110 §10.2.4", b"Server: odd/1\r\n", server=b"odd/1"),
     _kept("content-type-not-invented", "RFC 9110 §8.3 (only the sender knows it)", b"", content_type=None),
     _kept("authenticate-kept", "RFC 9110 §11.6.1", b"WWW-Authenticate: Basic realm=\"a, b\"\r\n",
@@ -110,13 +118,15 @@ FIELDS = (
         relayed(b"ok", set_cookie=b"a=1; Path=/, b=2"),
         scripts=((OK + b"Set-Cookie: a=1; Path=/\r\nSet-Cookie: b=2\r\n" + TWO,),)),
     _kept("connection-option", "RFC 9110 §7.6.1", b"Connection: X-Secret\r\nX-Secret: 1\r\n", x_secret=None),
-    _kept("connection-list", "RFC 9110 §7.6.1", b"Connection: keep-alive ,,x-one\r\nConnection: X-Two\r\nX-One: 1\r\nX-TWO: 2\r\n",
+    _kept("connection-list", "RFC 9110 §7.6.1",
+          b"Connection: keep-alive ,,x-one\r\nConnection: X-Two\r\nX-One: 1\r\nX-TWO: 2\r\n",
           x_one=None, x_two=None),
     _kept("keep-alive", "RFC 9110 §7.6.1", b"Connection: keep-alive\r\nKeep-Alive: timeout=5\r\n", keep_alive=None),
     _kept("proxy-connection", "RFC 9110 §7.6.1", b"Proxy-Connection: keep-alive\r\n", proxy_connection=None),
     _kept("upgrade", "RFC 9110 §7.6.1, §7.8", b"Connection: Upgrade\r\nUpgrade: h2c\r\n", upgrade=None),
     _kept("upgrade-not-nominated", "RFC 9110 §7.6.1", b"Upgrade: h2c\r\n", upgrade=None),
-    _kept("nominates-content-length", "RFC 9110 §7.6.1 (framing is the gateway's own)", b"Connection: Content-Length\r\n"),
+    _kept("nominates-content-length", "RFC 9110 §7.6.1 (framing is the gateway's own)",
+          b"Connection: Content-Length\r\n"),
     _bad("field-no-colon", FIELD, OK + b"X-A b\r\n" + TWO),
     _bad("field-empty-name", FIELD, OK + b": b\r\n" + TWO),
     _bad("field-space-in-name", FIELD, OK + b"X A: b\r\n" + TWO),
@@ -149,24 +159,30 @@ INTERIMS = (
          b"HTTP/1.1 103 Early Hints\r\nContent-Length: 2\r\n\r\nno" + OK + TWO),
     _bad("interim-with-coding", "RFC 9112 §6.1 (no Transfer-Encoding in 1xx)",
          b"HTTP/1.1 103 Early Hints\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n" + OK + TWO),
-    _answer("interim-then-close", "RFC 9112 §8; RFC 9110 §15.2", b"HTTP/1.1 103 Early Hints\r\n\r\n", BAD_GATEWAY, ends=(Do.FIN,)),
+    _answer("interim-then-close", "RFC 9112 §8; RFC 9110 §15.2", b"HTTP/1.1 103 Early Hints\r\n\r\n", BAD_GATEWAY,
+            ends=(Do.FIN,)),
     _bad("interim-malformed", STATUS, b"HTTP/1.1 103 Early Hints\r\nLink </a>\r\n\r\n" + OK + TWO),
     _answer("interim-flood", "RFC 9110 §15.2 (any number; or a bound)",
             b"HTTP/1.1 103 Early Hints\r\n\r\n" * 20_000 + OK + TWO, OK_RELAYED, BAD_GATEWAY),
-    _bad("switch-unasked", "RFC 9110 §7.8, §15.2.2 (MUST NOT switch unasked)", SWITCHED + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\nGET"),
+    _bad("switch-unasked", "RFC 9110 §7.8, §15.2.2 (MUST NOT switch unasked)", SWITCHED
+         + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\nGET"),
     _bad("switch-unasked-bare", "RFC 9110 §15.2.2", SWITCHED + b"\r\n"),
     row("answer/switch-without-upgrade-fields", "RFC 9110 §15.2.2 (MUST have Upgrade)", WEBSOCKET, BAD_GATEWAY,
         scripts=((SWITCHED + b"\r\n", Do.GONE),)),
-    row("answer/switch-to-another-protocol", "RFC 9110 §7.8 (MUST NOT switch to what was not asked)", WEBSOCKET, BAD_GATEWAY,
+    row("answer/switch-to-another-protocol", "RFC 9110 §7.8 (MUST NOT switch to what was not asked)", WEBSOCKET,
+        BAD_GATEWAY,
         scripts=((SWITCHED + b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n", Do.GONE),)),
     row("answer/switch-refused-with-426", "RFC 9110 §15.5.22; RFC 6455 §4.4", WEBSOCKET,
         relayed(b"ok", 426), scripts=((b"HTTP/1.1 426 Upgrade Required\r\nSec-WebSocket-Version: 13\r\n" + TWO,),)),
     row("answer/switch-tunnels-bytes", "RFC 6455 §4.2.2; RFC 9110 §7.8", (WEBSOCKET, Do.AWAIT_ANSWER, b"\x81\x02hi"),
-        Outcome((Answer((101,), b"\x81\x02ho\r\n", {b"upgrade": b"websocket"}),), (Seen(body=b"\x81\x02hi"),), After.CLOSED),
+        Outcome((Answer((101,), b"\x81\x02ho\r\n", {b"upgrade": b"websocket"}),), (Seen(body=b"\x81\x02hi"),),
+                After.CLOSED),
         scripts=((SWITCHED + b"Connection: Upgrade\r\nUpgrade: websocket\r\n" + ACCEPT + b"\r\n",
                   Do.READ_TUNNEL, b"\x81\x02ho\r\n", Do.FIN),)),
-    row("answer/switch-bytes-behind-the-head", "RFC 6455 §4.2.2 (frames may follow at once)", (WEBSOCKET, Do.AWAIT_ANSWER, b"\x81\x02hi"),
-        Outcome((Answer((101,), b"\x81\x00\x81\x02ho", {b"upgrade": b"websocket"}),), (Seen(body=b"\x81\x02hi"),), After.CLOSED),
+    row("answer/switch-bytes-behind-the-head", "RFC 6455 §4.2.2 (frames may follow at once)", (WEBSOCKET,
+        Do.AWAIT_ANSWER, b"\x81\x02hi"),
+        Outcome((Answer((101,), b"\x81\x00\x81\x02ho", {b"upgrade": b"websocket"}),), (Seen(body=b"\x81\x02hi"),),
+                After.CLOSED),
         scripts=((SWITCHED + b"Connection: Upgrade\r\nUpgrade: websocket\r\n" + ACCEPT + b"\r\n\x81\x00",
                   Do.READ_TUNNEL, b"\x81\x02ho", Do.FIN),)),
 )  # fmt: skip

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from .case import REFUSED, After, Case, Do, Outcome, Seen, reached, refused, row
+import re
+
+from .case import REFUSED, After, Case, Do, Outcome, Seen, Wanted, reached, refused, row
 
 GET = b"GET /case HTTP/1.1\r\nHost: hg.test\r\n"
 POST = b"POST /case HTTP/1.1\r\nHost: hg.test\r\n"
@@ -28,7 +30,7 @@ def _removed(name: str, source: str, lines: bytes, *fields: bytes) -> Case:
     return row(f"hop/{name}", source, GET + lines + b"\r\n", reached(Seen(fields=dict.fromkeys(fields))))
 
 
-def _replaced(name: str, lines: bytes, source: str = FORWARDED, **fields: bytes | None) -> Case:
+def _replaced(name: str, lines: bytes, source: str = FORWARDED, **fields: Wanted) -> Case:
     wanted = {field.replace("_", "-").encode(): value for field, value in fields.items()}
     return row(f"forwarded/{name}", source, GET + lines + b"\r\n", reached(Seen(fields=wanted)))
 
@@ -107,7 +109,8 @@ FIELDS = (
     row("limit/field-without-end-1m", "RFC 9110 §5.4", GET + b"X-A: " + b"v" * 1_000_000, LARGE),
     row("limit/20000-fields", "RFC 9110 §5.4; RFC 6585 §5", GET + b"X-A: b\r\n" * 20_000 + b"\r\n", LARGE),
     row("limit/20000-short-fields", "RFC 9110 §5.4; RFC 6585 §5", GET + b"a:\r\n" * 20_000 + b"\r\n", LARGE),
-    row("limit/head-1m", "RFC 9110 §5.4; RFC 6585 §5", GET + (b"X-A: " + b"v" * 1000 + b"\r\n") * 1000 + b"\r\n", LARGE),
+    row("limit/head-1m", "RFC 9110 §5.4; RFC 6585 §5", GET + (b"X-A: " + b"v" * 1000 + b"\r\n") * 1000 + b"\r\n",
+        LARGE),
     row("limit/60-fields", "RFC 9110 §5.4", GET + b"".join(b"X-%d: b\r\n" % at for at in range(60)) + b"\r\n",
         reached(Seen(fields={b"x-0": b"b", b"x-59": b"b"}))),
 )  # fmt: skip
@@ -128,7 +131,8 @@ HOPS = (
              b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n",
              b"upgrade", b"http2-settings"),
     _removed("h2c-settings-not-nominated", "RFC 9110 §7.8; RFC 7540 §3.2.1",
-             b"Connection: Upgrade\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n", b"upgrade", b"http2-settings"),
+             b"Connection: Upgrade\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n", b"upgrade",
+             b"http2-settings"),
     _removed("h2c-not-nominated", NOMINATED, b"Upgrade: h2c\r\n", b"upgrade"),
     _removed("upgrade-unknown", "RFC 9110 §7.8", b"Connection: Upgrade\r\nUpgrade: odd/1\r\n", b"upgrade"),
     _removed("websocket-not-nominated", "RFC 9110 §7.8 (Upgrade needs Connection)",
@@ -146,7 +150,8 @@ HOPS = (
         GET + b"Connection: Host\r\n\r\n", reached(Seen()), REFUSED),
     _removed("nominates-forwarded", "RFC 9110 §7.6.1 (the gateway adds its fields after removing)",
              b"Connection: X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host\r\n"),
-    row("hop/close-not-passed-on-as-is", "RFC 9110 §7.6.1; RFC 9112 §9.6", GET + b"Connection: close, X-One\r\nX-One: 1\r\n\r\n",
+    row("hop/close-not-passed-on-as-is", "RFC 9110 §7.6.1; RFC 9112 §9.6", GET
+        + b"Connection: close, X-One\r\nX-One: 1\r\n\r\n",
         reached(Seen(fields={b"x-one": None}), after=After.CLOSED)),
     row("upgrade/websocket-refused-by-origin", "RFC 9110 §7.8 (no 101: the connection stays HTTP)",
         GET + SWITCH + KEY + b"\r\nGET /next HTTP/1.1\r\nHost: hg.test\r\n\r\n",
@@ -169,7 +174,8 @@ HOPS = (
 )  # fmt: skip
 
 FORWARDS = (
-    _replaced("plain", b"", x_forwarded_for=b"127.0.0.1", x_forwarded_proto=b"http", x_forwarded_host=b"hg.test"),
+    _replaced("plain", b"", x_forwarded_for=b"127.0.0.1", x_forwarded_proto=b"http",
+              x_forwarded_host=b"hg.test"),
     _replaced("for", b"X-Forwarded-For: 10.0.0.1, 10.0.0.2\r\n", x_forwarded_for=b"127.0.0.1"),
     _replaced("for-on-two-lines", b"X-Forwarded-For: 10.0.0.1\r\nx-forwarded-for: 10.0.0.2\r\n",
               x_forwarded_for=b"127.0.0.1"),
@@ -180,12 +186,13 @@ FORWARDS = (
     _replaced("standard", b"Forwarded: for=10.0.0.1;host=evil.test;proto=https\r\n", forwarded=None,
               x_forwarded_for=b"127.0.0.1"),
     _replaced("original-url", b"X-Original-URL: /admin\r\nX-Rewrite-URL: /admin\r\n",
-              "X-Original-URL and X-Rewrite-URL replace the path in some origins", x_original_url=None, x_rewrite_url=None),
+              "X-Original-URL and X-Rewrite-URL replace the path in some origins", x_original_url=None,
+              x_rewrite_url=None),
     _replaced("own-fields-of-a-client", b"X-Headgate-Target: heavy\r\nx-headgate-evil: 1\r\nX-HEADGATE-ATTEMPTS: 9\r\n",
               "x-headgate-* of a client is removed", x_headgate_target=None, x_headgate_evil=None,
               x_headgate_attempts=None),
     row("forwarded/via-added", "RFC 9110 §7.6.3 (an HTTP gateway MUST send Via inbound)",
-        GET + b"Via: 1.0 first\r\n\r\n", reached(Seen(fields={b"via": b"1.0 first, 1.1 headgate"}))),
+        GET + b"Via: 1.0 first\r\n\r\n", reached(Seen(fields={b"via": re.compile(rb"1\.0 first, 1\.1 [^ ,]+")}))),
 )  # fmt: skip
 
 CASES: tuple[Case, ...] = (*FIELDS, *HOPS, *FORWARDS)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import socket
+import threading
 import time
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -73,10 +74,13 @@ class Stream:
     With a limit, a wait ends after `limit_s`; without, only when the other side or `socket.shutdown` ends it.
     """
 
-    def __init__(self, sock: socket.socket, limit_s: float | None = LIMIT_S) -> None:
+    def __init__(
+        self, sock: socket.socket, limit_s: float | None = LIMIT_S, begun: threading.Event | None = None
+    ) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock = sock
         self.limit_s = limit_s
+        self.begun = begun
         self.received = bytearray()
         self.end = End.OPEN
         self._buffer = bytearray()
@@ -213,6 +217,8 @@ class Stream:
         if not data:
             self.end = End.CLOSED
             return False
+        if self.begun is not None:
+            self.begun.set()
         self._buffer += data
         self.received += data
         return True

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from headgate.proxy.exchange.machine import ENDED, Attempt, Break, Commit, ExchangeMachine, GiveUp, Hold, State
-from headgate.proxy.exchange.plan import BUSY_STATUSES, CAUSES, FallbackRule, Plan, RetryRule, Timeouts
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+
+from headgate.proxy.exchange.machine import ENDED, Attempt, Break, Commit, ExchangeMachine, GiveUp, Hold, State
+from headgate.proxy.exchange.plan import BUSY_STATUSES, CAUSES, FallbackRule, Plan, RetryRule, Timeouts
 
 PASSED_ON = (400, 401, 403, 404, 413, 422)
 STATUSES = (200, 204, 302, 429, 500, 501, 502, 503, 504, 529, *PASSED_ON)
@@ -34,7 +35,9 @@ class Trace:
     """What a driver saw."""
 
     attempts: list[tuple[int, float, bool]] = field(default_factory=list)
-    causes: list[tuple[int, str, int, bool, bool]] = field(default_factory=list)  # target, kind, status, sent, replayable
+    causes: list[tuple[int, str, int, bool, bool]] = field(
+        default_factory=list
+    )  # target, kind, status, sent, replayable
     commits: int = 0
     after_commit: int = 0
     end: str = ""
@@ -60,7 +63,9 @@ fates = st.one_of(
 some_statuses = st.frozensets(st.sampled_from((500, 501, 502, 503, 504, 529)))
 plans = st.builds(
     Plan,
-    timeouts=st.lists(st.builds(Timeouts, *([st.sampled_from((1.0, 5.0, 60.0))] * 3)), min_size=0, max_size=4).map(tuple),
+    timeouts=st.lists(st.builds(Timeouts, *([st.sampled_from((1.0, 5.0, 60.0))] * 3)), min_size=0, max_size=4).map(
+        tuple
+    ),
     deadline=st.sampled_from((0.0, 0.5, 5.0, 30.0, 600.0)),
     may_resend=st.booleans(),
     is_fallback_allowed=st.booleans(),
@@ -117,9 +122,7 @@ def meet(machine: ExchangeMachine, trace: Trace, fate: Fate, now: float, plan: P
     if expired or fate.stage == "head":
         return fail(expired or fate.kind, now, has_sent=True)
     target = machine.target
-    command = machine.answered(
-        fate.status, now, retry_after_s=fate.retry_after_s, is_replayable=fate.is_replayable
-    )
+    command = machine.answered(fate.status, now, retry_after_s=fate.retry_after_s, is_replayable=fate.is_replayable)
     if isinstance(command, Attempt):
         kind = "busy" if fate.status in BUSY_STATUSES else "unhealthy_status"
         trace.causes.append((target, kind, fate.status, True, fate.is_replayable))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import time
 
-from ...running import Call, client, gateway, plain, upstream
+from ...running import Call, client, gateway, plain, raw_server, upstream
 
 BOUND_S = 0.100
 NUM_EACH = 100
@@ -52,3 +54,43 @@ def test_upstream_is_closed_within_100_ms_of_the_client_leaving() -> None:
     late = [delay for delay in delays if delay > BOUND_S]
     assert len(delays) == 2 * NUM_EACH
     assert not late, f"{len(late)} of {len(delays)} upstreams were closed late, the latest after {max(delays):.3f} s"
+
+
+def test_a_client_that_leaves_an_upload_nobody_takes_is_noticed() -> None:
+    closed = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await stuck.wait()
+        writer.transport.resume_reading()  # type: ignore[attr-defined]
+        try:
+            while await reader.read(1 << 20):
+                pass
+        except ConnectionError:
+            pass
+        closed.set()
+
+    stuck = asyncio.Event()
+
+    async def main() -> None:
+        async with (
+            raw_server(serve, limit=1024) as port,
+            gateway(plain(f"http://127.0.0.1:{port}", body_limit=0)) as gate,
+            client(gate.port) as connected,
+        ):
+            connected.writer.write(b"POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 999999999\r\n\r\n")
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    connected.writer.write(b"x" * 65536)
+                    async with asyncio.timeout(0.5):
+                        await connected.writer.drain()
+            raw = connected.writer.get_extra_info("socket")
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+            connected.writer.transport.abort()  # a reset: an end behind bytes that nobody takes cannot be seen
+            await gate.until(lambda: gate.log(), 5)  # the upstream still takes nothing: only the client tells us
+            assert gate.log()[0]["error"] == "client_gone"
+            stuck.set()
+            await asyncio.wait_for(closed.wait(), 5)
+
+    asyncio.run(main())

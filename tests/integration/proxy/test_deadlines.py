@@ -28,16 +28,19 @@ def with_timeouts(url: str, **timeouts: str) -> dict[str, Any]:
 
 def test_a_slow_head_is_answered_408_from_its_first_byte_on_however_it_drips() -> None:
     async def main() -> tuple[bytes, float]:
-        async with upstream(ok) as served, gateway(with_timeouts(served.url, head="1s")) as gate:
-            async with client(gate.port) as connected:
-                began = time.monotonic()
-                ended = asyncio.create_task(connected.reader.read(-1))
-                for byte in b"GET / HTTP/1.1\r\nX-Slow: " + b"y" * 200:
-                    connected.writer.write(bytes([byte]))
-                    done, _ = await asyncio.wait((ended,), timeout=0.05)
-                    if done:
-                        break
-                return await asyncio.wait_for(ended, 5), time.monotonic() - began
+        async with (
+            upstream(ok) as served,
+            gateway(with_timeouts(served.url, head="1s")) as gate,
+            client(gate.port) as connected,
+        ):
+            began = time.monotonic()
+            ended = asyncio.create_task(connected.reader.read(-1))
+            for byte in b"GET / HTTP/1.1\r\nX-Slow: " + b"y" * 200:
+                connected.writer.write(bytes([byte]))
+                done, _ = await asyncio.wait((ended,), timeout=0.05)
+                if done:
+                    break
+            return await asyncio.wait_for(ended, 5), time.monotonic() - began
 
     received, seconds = asyncio.run(main())
     assert received.startswith(b"HTTP/1.1 408 ")
@@ -46,11 +49,14 @@ def test_a_slow_head_is_answered_408_from_its_first_byte_on_however_it_drips() -
 
 def test_a_slow_body_is_answered_408() -> None:
     async def main() -> tuple[Answer, float]:
-        async with upstream(ok) as served, gateway(with_timeouts(served.url, body="500ms")) as gate:
-            async with client(gate.port) as connected:
-                connected.writer.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf")
-                began = time.monotonic()
-                return await connected.answer("POST"), time.monotonic() - began
+        async with (
+            upstream(ok) as served,
+            gateway(with_timeouts(served.url, body="500ms")) as gate,
+            client(gate.port) as connected,
+        ):
+            connected.writer.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf")
+            began = time.monotonic()
+            return await connected.answer("POST"), time.monotonic() - began
 
     answer, seconds = asyncio.run(main())
     assert answer.status == 408
@@ -60,12 +66,15 @@ def test_a_slow_body_is_answered_408() -> None:
 
 def test_an_idle_connection_is_closed_without_a_word() -> None:
     async def main() -> float:
-        async with upstream(ok) as served, gateway(with_timeouts(served.url, idle="500ms")) as gate:
-            async with client(gate.port) as connected:
-                assert (await connected.request("GET", "/")).status == 200
-                began = time.monotonic()
-                assert await asyncio.wait_for(connected.reader.read(-1), 5) == b""
-                return time.monotonic() - began
+        async with (
+            upstream(ok) as served,
+            gateway(with_timeouts(served.url, idle="500ms")) as gate,
+            client(gate.port) as connected,
+        ):
+            assert (await connected.request("GET", "/")).status == 200
+            began = time.monotonic()
+            assert await asyncio.wait_for(connected.reader.read(-1), 5) == b""
+            return time.monotonic() - began
 
     assert 0.4 <= asyncio.run(main()) <= 0.5 + LATE_S
 
@@ -153,12 +162,15 @@ def test_a_client_that_reads_nothing_is_given_up_after_the_write_timeout() -> No
             raise
 
     async def main() -> None:
-        async with upstream(endless) as served, gateway(with_timeouts(served.url, write="500ms")) as gate:
-            async with client(gate.port) as connected:
-                await connected.send("GET", "/")
-                connected.writer.transport.pause_reading()  # type: ignore[attr-defined]
-                await asyncio.wait_for(gone.wait(), 15)
-                await gate.until(lambda: gate.log())
-                assert gate.log()[0]["error"] == "client_gone"
+        async with (
+            upstream(endless) as served,
+            gateway(with_timeouts(served.url, write="500ms")) as gate,
+            client(gate.port) as connected,
+        ):
+            await connected.send("GET", "/")
+            connected.writer.transport.pause_reading()  # type: ignore[attr-defined]
+            await asyncio.wait_for(gone.wait(), 15)
+            await gate.until(lambda: gate.log())
+            assert gate.log()[0]["error"] == "client_gone"
 
     asyncio.run(main())

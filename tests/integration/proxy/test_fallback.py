@@ -87,7 +87,9 @@ def test_a_refused_connection_falls_back() -> None:
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))  # bound but not listening: connections are refused
             async with upstream(good) as lite:
-                config = plain(f"http://127.0.0.1:{taken.getsockname()[1]}", lite.url, kind="inference", read_model=False)
+                config = plain(
+                    f"http://127.0.0.1:{taken.getsockname()[1]}", lite.url, kind="inference", read_model=False
+                )
                 async with gateway(config) as gate:
                     return await fetch(gate.port, "POST", "/x", b"{}")
 
@@ -132,9 +134,12 @@ def test_a_get_is_tried_again() -> None:
 
 def test_the_client_can_switch_fallback_off() -> None:
     async def main() -> Answer:
-        async with upstream(refuse_status) as heavy, upstream(good) as lite:
-            async with gateway(plain(heavy.url, lite.url, kind="inference", read_model=False)) as gate:
-                return await fetch(gate.port, "POST", "/x", b"{}", "X-Headgate-Fallback: off")
+        async with (
+            upstream(refuse_status) as heavy,
+            upstream(good) as lite,
+            gateway(plain(heavy.url, lite.url, kind="inference", read_model=False)) as gate,
+        ):
+            return await fetch(gate.port, "POST", "/x", b"{}", "X-Headgate-Fallback: off")
 
     answer = asyncio.run(main())
     assert (answer.status, answer.body, answer.field("x-headgate-target")) == (503, b"down", "t0")
@@ -147,9 +152,12 @@ def test_a_body_above_the_replay_buffer_has_one_attempt() -> None:
 
 def test_all_targets_down_gives_one_typed_error_under_v1_in_openai_shape() -> None:
     async def main() -> Answer:
-        async with upstream(reset) as one, upstream(reset) as two:
-            async with gateway(plain(one.url, two.url, kind="inference", read_model=False)) as gate:
-                return await fetch(gate.port, "POST", "/v1/chat/completions", b"{}")
+        async with (
+            upstream(reset) as one,
+            upstream(reset) as two,
+            gateway(plain(one.url, two.url, kind="inference", read_model=False)) as gate,
+        ):
+            return await fetch(gate.port, "POST", "/v1/chat/completions", b"{}")
 
     answer = asyncio.run(main())
     assert answer.status == 502

@@ -122,19 +122,23 @@ def test_a_drain_finishes_streams_refuses_new_connections_and_says_so_in_readine
         await call.send(b"lf")
 
     async def main() -> None:
-        async with upstream(slow) as served, gateway(with_admin(plain(served.url)), TOKEN="secret-of-the-test") as gate:
-            async with client(gate.port) as busy, client(gate.port) as idle:
-                await busy.send("GET", "/")
-                status, _ = await asyncio.wait_for(busy.head(), 5)
-                gate.signal(signal.SIGTERM)
-                assert await asyncio.wait_for(idle.reader.read(-1), 5) == b""  # idle connections are closed at once
-                ready = await admin(gate, "GET", "/readyz")
-                assert ready.status == 503
-                with pytest.raises(ConnectionError):
-                    await fetch(gate.port)
-                may_end.set()
-                assert (status, await asyncio.wait_for(busy.reader.read(-1), 5)) == (200, b"half")
-                assert await asyncio.wait_for(gate.process.wait(), 10) == 0
+        async with (
+            upstream(slow) as served,
+            gateway(with_admin(plain(served.url)), TOKEN="secret-of-the-test") as gate,
+            client(gate.port) as busy,
+            client(gate.port) as idle,
+        ):
+            await busy.send("GET", "/")
+            status, _ = await asyncio.wait_for(busy.head(), 5)
+            gate.signal(signal.SIGTERM)
+            assert await asyncio.wait_for(idle.reader.read(-1), 5) == b""  # idle connections are closed at once
+            ready = await admin(gate, "GET", "/readyz")
+            assert ready.status == 503
+            with pytest.raises(ConnectionError):
+                await fetch(gate.port)
+            may_end.set()
+            assert (status, await asyncio.wait_for(busy.reader.read(-1), 5)) == (200, b"half")
+            assert await asyncio.wait_for(gate.process.wait(), 10) == 0
 
     asyncio.run(main())
 
@@ -154,19 +158,23 @@ def test_a_stream_that_outlives_the_grace_gets_a_typed_end() -> None:
         await (wait(call) if "wait" in call.line else endless(call))
 
     async def main() -> tuple[bytes, Answer]:
-        async with upstream(script) as served, gateway({**plain(served.url), "drain": "300ms"}) as gate:
-            async with client(gate.port) as streaming, client(gate.port) as waiting:
-                await streaming.send("GET", "/v1/stream")
-                await asyncio.wait_for(streaming.reader.readuntil(b"data: 1\n\n"), 5)
-                await waiting.send("GET", "/v1/wait")
-                async with asyncio.timeout(5):
-                    while len(served.calls) < 2:
-                        await asyncio.sleep(0.005)
-                gate.signal(signal.SIGTERM)
-                answer = await waiting.answer()
-                rest = await asyncio.wait_for(streaming.reader.read(-1), 5)
-                assert await asyncio.wait_for(gate.process.wait(), 10) == 0
-                return rest, answer
+        async with (
+            upstream(script) as served,
+            gateway({**plain(served.url), "drain": "300ms"}) as gate,
+            client(gate.port) as streaming,
+            client(gate.port) as waiting,
+        ):
+            await streaming.send("GET", "/v1/stream")
+            await asyncio.wait_for(streaming.reader.readuntil(b"data: 1\n\n"), 5)
+            await waiting.send("GET", "/v1/wait")
+            async with asyncio.timeout(5):
+                while len(served.calls) < 2:
+                    await asyncio.sleep(0.005)
+            gate.signal(signal.SIGTERM)
+            answer = await waiting.answer()
+            rest = await asyncio.wait_for(streaming.reader.read(-1), 5)
+            assert await asyncio.wait_for(gate.process.wait(), 10) == 0
+            return rest, answer
 
     rest, answer = asyncio.run(main())
     assert (answer.status, answer.json()["error"]["code"]) == (503, "draining")

@@ -78,15 +78,18 @@ def test_a_client_that_reads_nothing_stops_the_upstream_and_costs_little_memory(
             taken.append(len(block))
 
     async def main() -> tuple[int, int]:
-        async with upstream(script) as served, gateway(plain(served.url)) as gate:
-            async with client(gate.port) as connected:
-                before = gate.rss_bytes()
-                gate.reset_peak()
-                await connected.send("GET", "/big")
-                await asyncio.wait_for(connected.reader.readuntil(b"\r\n\r\n"), 5)
-                connected.writer.transport.pause_reading()  # type: ignore[attr-defined]
-                await asyncio.wait_for(stopped.wait(), 30)
-                return sum(taken), gate.peak_rss_bytes() - before
+        async with (
+            upstream(script) as served,
+            gateway(plain(served.url)) as gate,
+            client(gate.port) as connected,
+        ):
+            before = gate.rss_bytes()
+            gate.reset_peak()
+            await connected.send("GET", "/big")
+            await asyncio.wait_for(connected.reader.readuntil(b"\r\n\r\n"), 5)
+            connected.writer.transport.pause_reading()  # type: ignore[attr-defined]
+            await asyncio.wait_for(stopped.wait(), 30)
+            return sum(taken), gate.peak_rss_bytes() - before
 
     ahead, growth = asyncio.run(main())
     # What is ahead stands in socket buffers of the kernel (both connections) and 64 KiB in each buffer of ours.
@@ -101,11 +104,13 @@ def test_a_cut_stream_ends_with_one_error_event_and_no_last_chunk() -> None:
         raise ConnectionError
 
     async def main() -> bytes:
-        async with upstream(script) as served:
-            async with gateway(plain(served.url, kind="inference", read_model=False)) as gate:
-                async with client(gate.port) as connected:
-                    await connected.send("POST", "/v1/chat/completions", b"{}")
-                    return await asyncio.wait_for(connected.reader.read(-1), 5)
+        async with (
+            upstream(script) as served,
+            gateway(plain(served.url, kind="inference", read_model=False)) as gate,
+            client(gate.port) as connected,
+        ):
+            await connected.send("POST", "/v1/chat/completions", b"{}")
+            return await asyncio.wait_for(connected.reader.read(-1), 5)
 
     received = asyncio.run(main())
     assert received.count(b"HTTP/1.1 ") == 1
@@ -117,7 +122,9 @@ def test_a_cut_stream_ends_with_one_error_event_and_no_last_chunk() -> None:
 
 def test_a_cut_download_is_reset_and_never_looks_whole() -> None:
     async def script(call: Call) -> None:
-        await call.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(b"half"))
+        await call.send(
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(b"half")
+        )
         call.reset()
         raise ConnectionError
 

@@ -48,9 +48,11 @@ def test_a_listener_speaks_tls_and_upstreams_are_told_so(tmp_path: Path) -> None
         await call.answer()
 
     async def main() -> Answer:
-        async with upstream(note) as served:
-            async with gateway({**plain(served.url), "listeners": [listener(tmp_path, authority)]}) as gate:
-                return await ask(gate.port, authority)
+        async with (
+            upstream(note) as served,
+            gateway({**plain(served.url), "listeners": [listener(tmp_path, authority)]}) as gate,
+        ):
+            return await ask(gate.port, authority)
 
     assert asyncio.run(main()).status == 200
     assert told == ["https"]

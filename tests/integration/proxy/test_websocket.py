@@ -43,13 +43,15 @@ def test_the_close_code_of_the_server_reaches_the_client() -> None:
     async def main() -> int:
         async with serve(leave, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
-            async with gateway(plain(f"http://127.0.0.1:{port}")) as gate:
-                async with connect(f"ws://127.0.0.1:{gate.port}/") as socket:
-                    await socket.send("go")
-                    with pytest.raises(websockets.ConnectionClosed) as closed:
-                        await asyncio.wait_for(socket.recv(), 10)
-                    assert closed.value.rcvd is not None
-                    return closed.value.rcvd.code
+            async with (
+                gateway(plain(f"http://127.0.0.1:{port}")) as gate,
+                connect(f"ws://127.0.0.1:{gate.port}/") as socket,
+            ):
+                await socket.send("go")
+                with pytest.raises(websockets.ConnectionClosed) as closed:
+                    await asyncio.wait_for(socket.recv(), 10)
+                assert closed.value.rcvd is not None
+                return closed.value.rcvd.code
 
     assert asyncio.run(main()) == 4001
 
@@ -87,10 +89,13 @@ def test_an_upgrade_is_not_passed_on_where_the_route_forbids_it() -> None:
         await call.answer(b"no tunnel")
 
     async def main() -> tuple[int, bytes]:
-        async with upstream(plain_answer) as served, gateway(plain(served.url, websocket=False)) as gate:
-            async with client(gate.port) as connected:
-                answer = await connected.request("GET", "/", None, "Connection: Upgrade", "Upgrade: websocket")
-                return answer.status, answer.body
+        async with (
+            upstream(plain_answer) as served,
+            gateway(plain(served.url, websocket=False)) as gate,
+            client(gate.port) as connected,
+        ):
+            answer = await connected.request("GET", "/", None, "Connection: Upgrade", "Upgrade: websocket")
+            return answer.status, answer.body
 
     assert asyncio.run(main()) == (200, b"no tunnel")
 

@@ -15,7 +15,6 @@ import pytest
 import yaml
 
 from headgate.plugins.api_key import ApiKey, digest, key_source, new_key
-from headgate.plugins.api_key.key_source import POLL_S
 from headgate.plugins.api_key.keys_file import MAX_KEYS_FILE_BYTES
 from headgate.proxy.config.problems import ConfigErrors
 from headgate.proxy.verdicts import Identity
@@ -251,7 +250,3 @@ def test_a_failed_look_does_not_end_the_watch(path: Path) -> None:
         logger.removeHandler(again)
         logger.setLevel(logging.NOTSET)
         plugin.close()
-
-
-def test_it_looks_once_a_second() -> None:
-    assert POLL_S == 1.0

@@ -67,6 +67,12 @@ def test_entry_above_the_whole_budget_is_refused_and_costs_none() -> None:
     assert list(memory) == [small]
 
 
+def test_entry_of_exactly_the_budget_is_kept() -> None:
+    entry = new_entry(0)
+    assert Memory(entry.size_bytes, 4).put(entry, ANY)
+    assert not Memory(entry.size_bytes - 1, 4).put(entry, ANY)
+
+
 def test_oldest_variant_is_pushed_out() -> None:
     memory = Memory(1 << 20, 2)
     for kind in ("a", "b", "c"):

@@ -1,0 +1,1 @@
+"""headgate beside its peers, on the same work, in one run."""
