@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
 from http import HTTPStatus
 
 from .address_limit import AddressLimit
+from .arrival import new_exchange
 from .downstream.body import ClientBody
 from .downstream.connection import DownstreamConnection
 from .downstream.incoming import Answered, Incoming
@@ -15,15 +15,9 @@ from .downstream.tunnel import run_tunnel
 from .downstream.writer import AnswerWriter, DateLine
 from .error_answer import error_response
 from .errors import GatewayError
-from .exchange.exchange import Exchange
-from .exchange.fields import Fields
-from .exchange.message import Request, Response
-from .exchange.priority import DEFAULT, capped
-from .forwarded import origin_of
-from .http1.fields import get_members
-from .http1.head import RequestHead
+from .exchange.message import Response
 from .observe.observer import Observer
-from .observe.tracing import continue_trace, new_request_id
+from .observe.tracing import new_request_id
 from .pipeline import Pipeline
 from .plugin_close import close_plugin
 from .record import Record
@@ -82,10 +76,8 @@ class Serving:
     """One exchange being served: from here every way out leads through `_end`."""
 
     def __init__(self, gateway: Gateway, snapshot: Snapshot, incoming: Incoming) -> None:
-        loop = asyncio.get_running_loop()
         connection, head = incoming.connection, incoming.head
         self._gateway = gateway
-        self._snapshot = snapshot
         self._connection = connection
         self._writer = AnswerWriter(
             connection,
@@ -99,42 +91,12 @@ class Serving:
         payload = incoming.payload if head.has_body else None
         length = head.content_length if not head.is_chunked else None
         self._body = ClientBody(payload, length, self._writer, connection.settings.body_timeout_s)
-        fields = Fields(head.fields)
-        self._origin = origin_of(
-            connection.peer_address, connection.settings.is_tls, head.host, fields, connection.settings.trusted_proxies
-        )
-        self._exchange = self._new_exchange(incoming, fields, loop)
-        calls = TargetCalls(
-            self._exchange, self._body, self._record, snapshot.clusters, (self._origin, connection.settings.forwarded)
-        )
-        calls.on_interim = self._writer.send_interim
-        self._calls = calls
+        self._exchange, origin = new_exchange(incoming, self._body)
+        self._exchange.models = snapshot.models
+        told = (origin, connection.settings.forwarded)
+        self._calls = TargetCalls(self._exchange, self._body, self._record, snapshot.clusters, told)
+        self._calls.on_interim = self._writer.send_interim
         self._pipeline = Pipeline(self._exchange, self._body, self._record, snapshot)
-
-    def _new_exchange(self, incoming: Incoming, fields: Fields, loop: asyncio.AbstractEventLoop) -> Exchange:
-        head, origin = incoming.head, self._origin
-        target = _origin_form(head.target.decode("latin-1"), head.method)
-        path, _, query = target.partition("?")
-        path = "/" if path == "*" else path  # OPTIONS of the server as a whole (RFC 9112 §3.2.4)
-        request = Request(
-            method=head.method.decode("latin-1"),
-            target=target,
-            path=path,
-            query=query,
-            host=origin.host,
-            scheme=origin.scheme,
-            peer=origin.peer,
-            client=origin.client,
-            fields=fields,
-            body=self._body,
-            version=head.version,
-            is_upgrade=_asks_websocket(head),
-        )
-        exchange = Exchange(request, new_request_id(fields.get("x-request-id")), loop.time)
-        exchange.traceparent, exchange.trace_id = continue_trace(fields.get("traceparent"))
-        exchange.models = self._snapshot.models
-        _read_wishes(exchange, fields)
-        return exchange
 
     async def run(self, limit: AddressLimit | None) -> Answered:
         """Serve the exchange to its end."""
@@ -176,6 +138,8 @@ class Serving:
         program = self._pipeline.program
         if program is not None:
             await self._change_head(program, response)
+        if response.status >= 400 and not self._body.is_read:
+            self._writer.is_kept = False  # the rest of the body is not waited for (RFC 9112 §9.3)
         self._decorate(response)
         events = program.chains["event"] if program is not None else _NO_EVENTS
         relay = Relay(self._exchange, self._record, self._writer, events)
@@ -261,33 +225,3 @@ class Serving:
                 await program.chains["log"].every(self._exchange, outcome)
         finally:
             self._gateway.observer.ended(self._exchange, outcome)
-
-
-def _origin_form(target: str, method: bytes) -> str:
-    """Return the target as it came, or, of one in absolute form, its path and query (RFC 9112 §3.2.1, §3.2.4)."""
-    if target.startswith("/") or "://" not in target:
-        return target
-    rest = target.partition("://")[2]
-    slash = min((at for at in (rest.find("/"), rest.find("?")) if at >= 0), default=len(rest))
-    path = rest[slash:]
-    if not path and method == b"OPTIONS":
-        return "*"
-    return path if path.startswith("/") else f"/{path}"
-
-
-def _asks_websocket(head: RequestHead) -> bool:
-    """Whether the client wants to switch to WebSocket, and may (RFC 9110 §7.8, RFC 6455 §4.1)."""
-    if head.method != b"GET" or head.version < (1, 1) or head.has_body:
-        return False
-    upgrades = [token.lower() for token in get_members(head.fields, b"upgrade")]
-    return upgrades == [b"websocket"] and b"upgrade" in get_members(head.fields, b"connection")
-
-
-def _read_wishes(exchange: Exchange, fields: Mapping[str, str]) -> None:
-    """Read what a client may ask of the gateway: no fallback, a shorter deadline, a priority."""
-    exchange.is_fallback_off = (fields.get("x-headgate-fallback") or "").strip().lower() == "off"
-    said = (fields.get("x-headgate-deadline-ms") or "").strip()
-    if said.isascii() and said.isdigit() and len(said) <= 12:
-        exchange.deadline = exchange.now() + int(said) / 1000
-    exchange.asked_priority = (fields.get("x-headgate-priority") or DEFAULT).strip().lower()
-    exchange.priority = capped(exchange.asked_priority, DEFAULT)  # until an identity allows more

@@ -3,8 +3,8 @@
 A plugin is a class named by an entry point of the group `headgate.plugins`. It is made once per distinct
 configuration, as `Plugin(config)`, where `config` is an instance of its `Config` (a pydantic model; without one the
 plugin takes no settings and is made as `Plugin()`). A nested `RouteOptions` model declares what a route may set for it;
-the checked instance is found in `exchange.route.options[name]`. Hooks are methods marked with `hookimpl`. On a reload an
-instance whose configuration did not change is kept, with its state; a replaced one is given to its successor in
+the checked instance is found in `exchange.route.options[name]`. Hooks are methods marked with `hookimpl`. On a reload
+an instance whose configuration did not change is kept, with its state; a replaced one is given to its successor in
 `headgate_configure` and then, once the last exchange that uses it has ended, closed by `close()` if it has one.
 
 Stage hooks take one argument, `exchange`, and may be `def` or `async def`. A `def` hook must not block.

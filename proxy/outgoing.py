@@ -25,7 +25,7 @@ class Outgoing:
     value, hop-by-hop fields and those that a client must not set are left out.
     """
 
-    __slots__ = ("_base", "_body", "_exchange", "_origin", "_scan", "_style")
+    __slots__ = ("_base", "_body", "_edited", "_exchange", "_origin", "_scan", "_style")
 
     def __init__(self, exchange: Exchange, body: BodySource, origin: Origin, style: str, scan: BodyScan | None) -> None:
         self._exchange = exchange
@@ -33,6 +33,7 @@ class Outgoing:
         self._origin = origin
         self._style = style
         self._scan = scan
+        self._edited: dict[str, _Fixed] = {}  # by model; one for each model among the targets
         self._base = self._common()
 
     def _common(self) -> list[tuple[bytes, bytes]]:
@@ -73,7 +74,10 @@ class Outgoing:
         wanted = target.model or self._exchange.model
         if scan is None or wanted is None or scan.model is None or scan.model == wanted:
             return self._body
-        return _Fixed(scan.with_model(wanted))
+        body = self._edited.get(wanted)
+        if body is None:
+            body = self._edited[wanted] = _Fixed(scan.with_model(wanted), self._body.replay.is_replayable)
+        return body
 
     def _framing(self, body: BodySource) -> Sequence[tuple[bytes, bytes]]:
         request = self._exchange.request
@@ -95,9 +99,9 @@ class _Fixed:
 
     __slots__ = ("length", "replay")
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, is_replayable: bool) -> None:
         self.length = len(data)
-        self.replay = ReplayBuffer(len(data))
+        self.replay = ReplayBuffer(len(data) if is_replayable else 0)
         self.replay.replace(data)
 
     async def more(self) -> bool:

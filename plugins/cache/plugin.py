@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from ...proxy.exchange.exchange import Exchange
 from ...proxy.exchange.message import Response
@@ -21,6 +22,7 @@ from .key import Key, key_of, related_uris, uri_of
 from .memory import Memory
 from .shelf import OpenFillings, Shelf
 from .vary import Selector
+from .watcher import Watcher
 
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 _DEFAULT = CacheRouteOptions()
@@ -88,6 +90,8 @@ class Cache:
         """Answer from the store, or have the answer stored. Waits only for another request that fetches the same."""
         request = exchange.request
         options: CacheRouteOptions = exchange.route.options.get(self._name, _DEFAULT)
+        if request.method not in _SAFE:
+            return Miss(Watcher(partial(self._invalidate, exchange)), "bypass")
         if request.method not in ("GET", "HEAD") or not options.enabled or request.is_upgrade:
             return None
         lookup = Lookup(
@@ -102,18 +106,13 @@ class Cache:
 
     @hookimpl
     def headgate_response_head(self, exchange: Exchange, response: Response) -> None:
-        """Say in Cache-Status what became of the request; invalidate what an unsafe request has changed."""
+        """Say in Cache-Status why the request was forwarded, and whether its answer is stored."""
         lookup: Lookup | None = exchange.state.get(Cache)
         if lookup is None:
-            if exchange.request.method not in _SAFE and 200 <= response.status < 400:
-                self._invalidate(exchange, response)
             return
-        # Judged here, before the core and other plugins add what belongs to this exchange only.
-        filling = lookup.filling
-        if filling is not None:
-            filling.begin(response)
-        elif exchange.request.method == "HEAD":
-            self._compare(lookup, response)
+        if lookup.filling is not None:
+            # Judged here, before the core and other plugins add what belongs to this exchange only.
+            lookup.filling.begin(response)
         answers.add_forwarded(response, lookup.why, _parameters(lookup))
 
     def _answer(self, lookup: Lookup) -> Hit | Miss | None:
@@ -127,9 +126,12 @@ class Cache:
             return self._hit(lookup, lookup.entry)
         if "only-if-cached" in asked.directives:
             return Hit(answers.not_stored(exchange), "only-if-cached")
-        if lookup.why == "bypass" or exchange.request.method == "HEAD":
+        if lookup.why == "bypass":
             exchange.state[Cache] = lookup
-            return Miss(None, "bypass" if lookup.why == "bypass" else "miss")
+            return Miss(None, "bypass")
+        if exchange.request.method == "HEAD":
+            exchange.state[Cache] = lookup
+            return Miss(None if lookup.entry is None else Watcher(partial(self._compare, lookup.entry)))
         return None
 
     def _find(self, lookup: Lookup) -> tuple[str, Entry | None]:
@@ -201,24 +203,25 @@ class Cache:
         return exchange.identity is not None and self._config.share == "all"
 
     def _invalidate(self, exchange: Exchange, response: Response) -> None:
-        if self.shelf.is_empty:
+        """Forget what an unsafe request has changed. Source: RFC 9111 §4.4."""
+        if self.shelf.is_empty or not 200 <= response.status < 400:
             return
         uri = uri_of(exchange.request)
         self.shelf.invalidate(uri)
         for related in related_uris(uri, response.fields):
             self.shelf.invalidate(related)
 
-    def _compare(self, lookup: Lookup, response: Response) -> None:
+    def _compare(self, entry: Entry, response: Response) -> None:
         """Give up a stored answer that a HEAD shows to be outdated. Source: RFC 9111 §4.3.5."""
-        entry = lookup.entry
-        if entry is None or response.status != 200:
-            return
-        is_changed = response.length is not None and response.length != len(entry.body)
-        for name in (b"etag", b"last-modified"):
-            now_is = response.fields.get(name.decode())
-            is_changed = is_changed or (now_is is not None and now_is != entry.value(name))
-        if is_changed:
+        if response.status == 200 and _is_changed(entry, response):
             self.shelf.memory.remove(entry)
+
+
+def _is_changed(entry: Entry, response: Response) -> bool:
+    if response.length is not None and response.length != len(entry.body):
+        return True
+    shown = ((name, response.fields.get(name)) for name in ("etag", "last-modified"))
+    return any(value is not None and value != entry.value(name.encode()) for name, value in shown)
 
 
 def _parameters(lookup: Lookup) -> str:

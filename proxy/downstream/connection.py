@@ -14,7 +14,6 @@ tunnel (the connection was upgraded and bytes pass untouched).
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, Any, cast
@@ -26,7 +25,10 @@ from ..http1.chunked import ChunkError, ChunkScanner
 from ..http1.head import RequestHead, parse_request_head
 from ..http1.head_buffer import HeadBuffer
 from ..http1.limits import HeadError
+from . import client_socket
+from .client_socket import LeaveWatch
 from .incoming import Incoming
+from .parser import parser_head, parser_limits
 from .settings import ListenerSettings
 
 if TYPE_CHECKING:
@@ -38,8 +40,6 @@ _NEVER_S = 1e9  # the guard owns the idle timer
 _LINGER_S = 1.0
 _HELD_BYTES = 64 * 1024
 _WRITE_BUFFER_BYTES = 64 * 1024
-_POLL_S = 0.04
-_CLOSED_STATES = frozenset({7, 8})  # Linux: TCP_CLOSE, TCP_CLOSE_WAIT
 
 
 class Phase(Enum):
@@ -61,9 +61,9 @@ class DownstreamConnection(RequestHandler[Any] if TYPE_CHECKING else RequestHand
         "_head_buffer",
         "_held",
         "_is_handling",
+        "_leave_watch",
         "_payload",
         "_phase",
-        "_poll",
         "_remaining",
         "_timer",
         "_tunnel",
@@ -81,10 +81,7 @@ class DownstreamConnection(RequestHandler[Any] if TYPE_CHECKING else RequestHand
             lingering_time=_LINGER_S,
             access_log=cast(Any, None),
             auto_decompress=False,
-            # The guard's limits are the tighter ones.
-            max_line_size=2 * settings.head_limits.max_head_bytes,
-            max_field_size=2 * settings.head_limits.max_head_bytes,
-            max_headers=2 * settings.head_limits.max_fields,
+            **parser_limits(settings.head_limits),
         )
         self._acceptor = acceptor
         self.settings = settings
@@ -96,7 +93,7 @@ class DownstreamConnection(RequestHandler[Any] if TYPE_CHECKING else RequestHand
         self._held = b""
         self._is_handling = False
         self._timer: asyncio.TimerHandle | None = None
-        self._poll: asyncio.TimerHandle | None = None
+        self._leave_watch = LeaveWatch(loop)
         self._tunnel: Callable[[bytes], None] | None = None
         self.head: RequestHead | None = None
         self.exchange_task: asyncio.Task[Any] | None = None
@@ -117,8 +114,7 @@ class DownstreamConnection(RequestHandler[Any] if TYPE_CHECKING else RequestHand
     def connection_lost(self, exc: BaseException | None) -> None:
         """Cancel what runs for this client; aiohttp cancels the handler's task."""
         self._disarm()
-        if self._poll is not None:
-            self._poll.cancel()
+        self._leave_watch.stop()
         self._phase = Phase.DISCARD
         self._held = b""
         if self._tunnel is not None:
@@ -175,7 +171,7 @@ class DownstreamConnection(RequestHandler[Any] if TYPE_CHECKING else RequestHand
 
     def _begin(self, head: RequestHead) -> None:
         self.head = head
-        super().data_received(_for_parser(head))
+        super().data_received(parser_head(head))
         self._payload = self._messages[-1][1]
         self._is_handling = True
         if head.is_chunked:
@@ -243,7 +239,7 @@ class DownstreamConnection(RequestHandler[Any] if TYPE_CHECKING else RequestHand
         self.linger()
 
     def linger(self) -> None:
-        """Close once the client has read: after a plain close the bytes that it still sends would reset the connection."""
+        """Close once the client has read: after a plain close what it still sends would reset the connection."""
         transport = self.transport
         if transport is None:
             return
@@ -262,14 +258,8 @@ class DownstreamConnection(RequestHandler[Any] if TYPE_CHECKING else RequestHand
         """Abort the connection so that the client cannot take a cut answer for a whole one."""
         self._phase = Phase.DISCARD
         self.is_last = True
-        transport = self.transport
-        if transport is None:
-            return
-        raw = transport.get_extra_info("socket")
-        if raw is not None and raw.family in (socket.AF_INET, socket.AF_INET6):
-            # SO_LINGER 0: a reset, visible even where the end of the body is the end of the connection.
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
-        transport.abort()
+        if self.transport is not None:
+            client_socket.reset(self.transport)
 
     def begin_tunnel(self, receive: Callable[[bytes], None]) -> None:
         """From now on give every byte from the client to `receive` (b"" at its end)."""
@@ -322,27 +312,12 @@ class DownstreamConnection(RequestHandler[Any] if TYPE_CHECKING else RequestHand
 
     def _pause_transport_reading(self) -> None:
         super()._pause_transport_reading()
-        if self._poll is None and self.transport is not None:
-            self._poll = self._loop.call_later(_POLL_S, self._look_for_end)
+        if self.transport is not None:
+            self._leave_watch.start(self.transport)
 
     def _resume_transport_reading(self) -> None:
-        if self._poll is not None:
-            self._poll.cancel()
-            self._poll = None
+        self._leave_watch.stop()
         super()._resume_transport_reading()
-
-    def _look_for_end(self) -> None:
-        """Ask the kernel for what the loop cannot see while it does not read: that the client has closed."""
-        self._poll = None
-        transport = self.transport
-        if transport is None:
-            return
-        raw = transport.get_extra_info("socket")
-        if raw is not None and raw.family in (socket.AF_INET, socket.AF_INET6):
-            if raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] in _CLOSED_STATES:
-                transport.abort()
-                return
-        self._poll = self._loop.call_later(_POLL_S, self._look_for_end)
 
     # -- timers
 
@@ -369,12 +344,3 @@ class DownstreamConnection(RequestHandler[Any] if TYPE_CHECKING else RequestHand
             raise ConnectionResetError("refused")
 
         return refuse
-
-
-def _for_parser(head: RequestHead) -> bytes:
-    """Return all that aiohttp's parser has to know: where the body ends. The head itself has been read already."""
-    if head.is_chunked:
-        return b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-    if head.content_length:
-        return b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % head.content_length
-    return b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"

@@ -41,7 +41,8 @@ class Exchange:
 
     Plugins read everything here, and write only `state` (keyed by their own class), `extra` (log fields) and
     `request` in `headgate_request`; an auth plugin also takes its credential out of `request.fields`. `deadline` is an
-    instant of the running loop's clock, `now()` reads it. `priority` is what the client asked for, capped by its identity.
+    instant of the running loop's clock, `now()` reads it. `priority` is what the client asked for, capped by its
+    identity.
     """
 
     __slots__ = (

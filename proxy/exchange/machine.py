@@ -158,6 +158,8 @@ class ExchangeMachine:
         if self.state is State.COMMITTED:
             self.state = State.BROKEN
             return Break(kind)
+        if self.state in ENDED:  # what was given up still reports that it failed
+            return GiveUp(kind)
         self._expect(State.CONNECTING, State.AWAITING_HEAD, State.AWAITING_EVENT)
         self.failures.append((self.target, kind))
         if self._may_go_on(kind, now, is_replayable and (self._plan.may_resend or not has_sent)):

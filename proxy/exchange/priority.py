@@ -8,7 +8,7 @@ DEFAULT = "default"
 
 
 def capped(asked: str, at_most: str) -> str:
-    """Return the priority that was asked for, or the highest allowed where that is lower; an unknown name is `default`."""
+    """Return the priority asked for, or the highest allowed where that is lower; an unknown name is `default`."""
     rank = PRIORITIES.index(asked) if asked in PRIORITIES else PRIORITIES.index(DEFAULT)
     limit = PRIORITIES.index(at_most) if at_most in PRIORITIES else PRIORITIES.index(DEFAULT)
     return PRIORITIES[min(rank, limit)]

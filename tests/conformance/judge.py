@@ -72,10 +72,10 @@ def _differences(case: Case, outcome: Outcome, received: Received, record: Recor
     if len(received.answers) != len(outcome.answers):
         statuses = [answer.status for answer in received.answers]
         yield f"expected {len(outcome.answers)} answers, got {statuses}"
-    for wanted, answer in zip(outcome.answers, received.answers, strict=False):
+    for at, (wanted, answer) in enumerate(zip(outcome.answers, received.answers, strict=False)):
         yield from _answer_differences(wanted, answer)
         if wanted.is_own and is_headgate:
-            yield from _error_differences(answer)
+            yield from _error_differences(answer, is_head=at in case.heads)
     if outcome.interims is not None and tuple(one.status for one in received.interims) != outcome.interims:
         yield f"expected interim answers {outcome.interims}, got {[one.start for one in received.interims]}"
     if outcome.seen is not None:
@@ -95,11 +95,17 @@ def _answer_differences(wanted: Answer, answer: Message) -> Iterator[str]:
     yield from _field_differences(wanted.fields, answer, "answer")
 
 
-def _error_differences(answer: Message) -> Iterator[str]:
+def _error_differences(answer: Message, is_head: bool) -> Iterator[str]:
     if answer.joined(b"content-type") != b"application/problem+json":
         yield f"expected a problem document, got content-type {answer.joined(b'content-type')!r}"
         return
-    problem = json.loads(answer.body)
+    if is_head:
+        return
+    try:
+        problem = json.loads(answer.body)
+    except ValueError:
+        yield f"expected a problem document, got {answer.body[:200]!r}"
+        return
     request_id = (answer.joined(b"x-request-id") or b"").decode()
     if problem.get("status") != answer.status or not request_id or request_id not in problem.values():
         yield f"expected a problem document with the status and the request id, got {problem}"

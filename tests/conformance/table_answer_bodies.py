@@ -137,7 +137,7 @@ CHUNKS = (
             relayed(b"hello", x_t=None)),
     _answer("chunk-trailer-never-merged", "RFC 9110 §6.5.1", CHUNKED
             + b"5\r\nhello\r\n0\r\nSet-Cookie: a=1\r\nContent-Length: 9\r\n\r\n",
-            relayed(b"hello", set_cookie=None)),
+            relayed(b"hello", set_cookie=None), BAD_GATEWAY, HELLO_CUT),
     _chunks("trailer-malformed", b"5\r\nhello\r\n0\r\nX T: 1\r\n\r\n"),
     _chunks("size-letter", b"g\r\nhello\r\n0\r\n\r\n"),
     _chunks("size-minus", b"-5\r\nhello\r\n0\r\n\r\n"),

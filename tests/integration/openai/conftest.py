@@ -86,14 +86,21 @@ def demo_gateway(tiers: tuple[Tier, Tier], behind: Background) -> Iterator[Runni
 
 
 @pytest.fixture
-def two_tiers(demo_gateway: RunningGateway, tiers: tuple[Tier, Tier]) -> Iterator[TwoTiers]:
-    """Both tiers run; a test may kill them."""
-    yield TwoTiers(demo_gateway, *tiers)
+def two_tiers(demo_gateway: RunningGateway, tiers: tuple[Tier, Tier]) -> TwoTiers:
+    """Both tiers run. A test may kill them: the next that needs them starts them again."""
     for tier in tiers:
         if not tier.is_running():
             tier.stop()
             tier.start()
             tier.wait()
+    return TwoTiers(demo_gateway, *tiers)
+
+
+@pytest.fixture
+def heavy_is_down(demo_gateway: RunningGateway, tiers: tuple[Tier, Tier]) -> TwoTiers:
+    """The tier `heavy` was killed."""
+    tiers[0].kill()
+    return TwoTiers(demo_gateway, *tiers)
 
 
 @pytest.fixture(scope="session")

@@ -124,6 +124,21 @@ def test_route_without_caching_still_invalidates() -> None:
     assert ask_all((Ask(), Origin()), (put, Origin((), 204, ())), (Ask(), Origin()))[-1].is_forwarded
 
 
+def test_cache_stage_alone_invalidates() -> None:
+    async def main() -> None:
+        stand = Stand()
+        await stand.ask(Ask())
+        verdict = await stand.cache.headgate_cache(exchange_for(Ask(method="PUT", body=b"x")))
+        assert isinstance(verdict, Miss)
+        assert verdict.store is not None
+        assert verdict.status == "bypass"
+        assert not verdict.store.begin(Response(204))
+        verdict.store.discard()
+        assert (await stand.ask(Ask())).is_forwarded
+
+    run(main())
+
+
 def test_other_targets_have_other_answers() -> None:
     canary = Ask(groups=((Target("canary"),),))
     assert [seen.is_forwarded for seen in ask_all(*((ask, Origin()) for ask in (Ask(), canary, canary, Ask())))] == [
