@@ -57,10 +57,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text!r}")
+    return int(text)
 
 
 def _missing() -> str:
@@ -79,7 +78,7 @@ def _document(plan: Plan, results: Results, loads: tuple[tuple[float, ...], tupl
             "title": work.title,
             "unit": work.unit,
             "connections": work.connections,
-            f"cpu_as_multiple_of_{PEER}": {name: asdict(ratios(results[work.name], name)) for name in plan.starts},
+            "multiple_of_peer": {name: asdict(ratios(results[work.name], name)) for name in plan.starts},
             "rounds": {name: [asdict(one) for one in samples] for name, samples in results[work.name].items()},
         }
         for work in plan.works
@@ -90,6 +89,7 @@ def _document(plan: Plan, results: Results, loads: tuple[tuple[float, ...], tupl
         "machine": describe(),
         "load_average": {"before": loads[0], "after": loads[1]},
         "versions": versions(),
+        "peer": PEER,
         "settings": settings | {"proxy_core": plan.cpus[0], "load_core": plan.cpus[1]},
         "works": works,
     }

@@ -30,6 +30,10 @@ class Running:
         """Return the CPU time of the process and its children, user and system, to the nanosecond."""
         return sum(cpu_ns(pid) for pid in tree(self.pid))
 
+    def is_waiting(self) -> bool:
+        """Whether nothing is to be done: no process runs, or would if it got its core."""
+        return all(_state(pid) == "S" for pid in tree(self.pid))
+
     def rss_kib(self) -> int:
         """Return the memory of the process and its children."""
         return sum(_rss_kib(pid) for pid in tree(self.pid))
@@ -116,6 +120,10 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
     except TimeoutError:
         process.kill()
         await process.wait()
+
+
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def _rss_kib(pid: int) -> int:

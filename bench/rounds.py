@@ -98,8 +98,8 @@ async def _sample(work: Work, name: str, stand: _Stand, seconds: int) -> Sample:
     else:
         load = await run_wrk(work, proxy.port, seconds, stand.folder, stand.load_cpu)
     used_ns = proxy.cpu_ns() - start_ns
-    await _settled(proxy)
-    check_counts(work, load, counts, await _counts(stand.origin))
+    await _settled(proxy, stand.origin)
+    check_counts(f"{work.name} by {name}", work, load, (counts, await _counts(stand.origin)))
     return Sample(
         units=load.units,
         cpu_us=used_ns / 1e3 / load.units,
@@ -110,30 +110,32 @@ async def _sample(work: Work, name: str, stand: _Stand, seconds: int) -> Sample:
     )
 
 
-def check_counts(work: Work, load: Load, before: Counts, after: Counts) -> None:
-    """Compare what the origin got with what was answered.
+def check_counts(title: str, work: Work, load: Load, counts: tuple[Counts, Counts]) -> None:
+    """Compare what the origin got, counted before and after, with what was answered.
 
     Those under way when the load stops, at most one a connection, have no answer. Raises: InvalidRun.
     """
+    before, after = counts
     requests, body_bytes = after.requests - before.requests, after.body_bytes - before.body_bytes
     answered = work.connections if work.is_streamed else load.units
     slack = 0 if work.is_streamed else work.connections
     if not answered <= requests <= answered + slack:
-        raise InvalidRun(f"{work.name}: {answered} requests were answered, but {requests} reached the origin")
+        raise InvalidRun(f"{title}: {answered} requests were answered, but {requests} reached the origin")
     if after.refused != before.refused:
-        raise InvalidRun(f"{work.name}: the origin refused {after.refused - before.refused} requests")
+        raise InvalidRun(f"{title}: the origin refused {after.refused - before.refused} requests")
     if not work.is_streamed and body_bytes != requests * work.body_bytes:
-        raise InvalidRun(f"{work.name}: {requests} requests brought {body_bytes} bytes, not {work.body_bytes} each")
+        raise InvalidRun(f"{title}: {requests} requests brought {body_bytes} bytes, not {work.body_bytes} each")
 
 
-async def _settled(proxy: Running) -> None:
-    """Wait until a proxy is done with what was under way when its load stopped. Raises: InvalidRun."""
+async def _settled(proxy: Running, origin: Running) -> None:
+    """Wait until what was under way when the load stopped is done. Raises: InvalidRun."""
     for _ in range(round(_SETTLE_S / _LOOK_S)):
-        before_ns = proxy.cpu_ns()
+        before_ns = proxy.cpu_ns() + origin.cpu_ns()
         await asyncio.sleep(_LOOK_S)
-        if proxy.cpu_ns() - before_ns < _IDLE_NS:
+        is_idle = proxy.cpu_ns() + origin.cpu_ns() - before_ns < _IDLE_NS
+        if is_idle and proxy.is_waiting() and origin.is_waiting():
             return
-    raise InvalidRun(f"expected the proxy to be idle {_SETTLE_S:g} s after its load stopped, got one at work")
+    raise InvalidRun(f"expected the proxy to be idle within {_SETTLE_S:g} s of its load, got one at work")
 
 
 async def _check_log(proxy: Running, num_sent: int) -> None:

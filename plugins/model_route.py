@@ -52,7 +52,8 @@ class ModelRoute:
         if asked is None:
             return Reject("bad_body", "the body must name a `model`")
         name = self._canonical.get(asked)
-        if name is None or name not in exchange.models:
+        # In the same words, whether it is unknown or not for this identity: which models exist is not told.
+        if name is None or name not in exchange.models or not _may_use(exchange, name):
             return Reject("model_not_found", f"the model `{asked[:200]}` does not exist or may not be used")
         return Route(exchange.models[name], name)
 
@@ -66,7 +67,7 @@ class ModelRoute:
             entries = [self._entry(name) for name in self._usable(exchange)]
             return _json({"object": "list", "data": entries})
         name = self._canonical.get(last.removeprefix("/"))
-        if name is None or name not in self._usable(exchange):
+        if name is None or name not in exchange.models or not _may_use(exchange, name):
             return Reject("model_not_found")
         return _json(self._entry(name))
 
@@ -74,8 +75,11 @@ class ModelRoute:
         return {"id": name, "object": "model", "created": 0, "owned_by": self._models[name].owned_by}
 
     def _usable(self, exchange: Exchange) -> list[str]:
-        identity = exchange.identity
-        return [name for name in self._models if identity is None or identity.may_use_model(name)]
+        return [name for name in self._models if _may_use(exchange, name)]
+
+
+def _may_use(exchange: Exchange, name: str) -> bool:
+    return exchange.identity is None or exchange.identity.may_use_model(name)
 
 
 def _json(value: object) -> Response:

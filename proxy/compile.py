@@ -14,10 +14,11 @@ from .config.schema_cluster import Cluster as ClusterConfig
 from .config.schema_route import RouteConfig
 from .exchange.exchange import RouteView
 from .exchange.plan import FallbackRule, RetryRule, Timeouts
-from .hooks import PluginError, make, manager
+from .hooks import make, manager
 from .hookspecs import STAGES, ModelInfo, Setup
 from .observe.metrics import Registry
 from .plugin_close import close_plugin
+from .plugin_error import PluginError
 from .plugin_types import PluginTypes
 from .snapshot import FieldEdits, RouteProgram, Snapshot
 from .stages import Chain, Hook

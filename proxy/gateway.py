@@ -124,6 +124,7 @@ class Serving:
             self._decorate(response)
             await run_tunnel(self._connection, dispatch.upgraded, response, self._record)
             return
+        self._record.offer(response)  # as it came: a hit passes the response-head stage again
         await self._send(response)
 
     def _check_address(self, limit: AddressLimit) -> None:

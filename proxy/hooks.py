@@ -19,15 +19,12 @@ import pluggy
 from pydantic import BaseModel
 
 from .hookspecs import ENTRY_POINT_GROUP, PROJECT, STAGES, Hookspecs
+from .plugin_error import PluginError
 
 _STAGE_OF = {rule.hook: stage for stage, rule in STAGES.items()}
 _SYNC_ONLY = frozenset({"headgate_configure", "headgate_metrics", "headgate_event"})
 _SPECS = {name: member for name, member in vars(Hookspecs).items() if name.startswith("headgate_")}
 _SPEC_ARGUMENTS = {name: tuple(inspect.signature(spec).parameters)[1:] for name, spec in _SPECS.items()}
-
-
-class PluginError(Exception):
-    """A plugin that cannot be used. The message names it and says what is wanted."""
 
 
 @dataclass(frozen=True, slots=True)

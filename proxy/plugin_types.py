@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from .config.plugin_schema import PluginSchema
-from .hooks import PluginError, PluginType, discover, load_type
+from .hooks import PluginType, discover, load_type
+from .plugin_error import PluginError
 
 
 class PluginTypes:

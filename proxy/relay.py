@@ -36,7 +36,8 @@ class Relay:
         try:
             self._begin(response)
             if isinstance(body, bytes):
-                await self._pass(body)
+                self._see(body)
+                await self._write(body)
             else:
                 await self._stream(response, body)
             await self._writer.finish()
@@ -47,22 +48,25 @@ class Relay:
     def _begin(self, response: Response) -> None:
         record, exchange = self._record, self._exchange
         is_editing = bool(self._events) and _is_event_stream(response)
-        length = len(response.body) if isinstance(response.body, bytes) else response.length
-        if exchange.request.method == "HEAD" and response.length is not None:
-            length = response.length
-        record.offer(response)
         if exchange.route.is_inference:
             self._usage = UsageTap(response.fields.get("content-type") or "")
         record.status = response.status
         record.first_byte_at = time.perf_counter()  # the loop's clock is too coarse to measure with
-        self._writer.begin(response.status, response.reason, response.fields.raw, None if is_editing else length)
+        self._writer.begin(response.status, response.reason, response.fields.raw, None if is_editing else self._length(response))
+
+    def _length(self, response: Response) -> int | None:
+        """Return the length to declare; without a body it is that of the answer to a GET (RFC 9110 §8.6)."""
+        if response.status == 304 or (self._exchange.request.method == "HEAD" and response.length is not None):
+            return response.length
+        return len(response.body) if isinstance(response.body, bytes) else response.length
 
     async def _stream(self, response: Response, body: AsyncIterator[bytes]) -> None:
         splitter = EventSplitter() if self._events and _is_event_stream(response) else None
         async for piece in body:
-            await self._pass(piece if splitter is None else self._edited(splitter, piece))
+            self._see(piece)
+            await self._write(piece if splitter is None else self._edited(splitter, piece))
         if splitter is not None:
-            await self._pass(splitter.rest())
+            await self._write(splitter.rest())
         if self._usage is not None:
             self._usage.finish()
             self._note_usage(self._usage)
@@ -70,13 +74,14 @@ class Relay:
     def _edited(self, splitter: EventSplitter, piece: bytes) -> bytes:
         return b"".join(self._events.events(self._exchange, event) for event in splitter.feed(piece))
 
-    async def _pass(self, piece: bytes) -> None:
-        if not piece:
-            return
+    def _see(self, piece: bytes) -> None:
+        """Show a piece, as it came, to the cache and the usage tap."""
         self._record.feed(piece)
         if self._usage is not None:
             self._usage.feed(piece)
             self._note_usage(self._usage)
+
+    async def _write(self, piece: bytes) -> None:
         await self._writer.write(piece)
         self._record.sent_bytes = self._writer.sent_bytes
 

@@ -10,9 +10,9 @@ from .compile import build
 from .config.problems import ConfigErrors
 from .config.schema import Config
 from .gateway import Gateway
-from .hooks import PluginError
 from .observe.metrics import Registry
 from .plugin_close import close_plugin
+from .plugin_error import PluginError
 from .plugin_types import PluginTypes
 from .snapshot import Snapshot
 from .tasks import spawn

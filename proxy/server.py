@@ -28,7 +28,7 @@ _BACKLOG = 4096
 _POLL_S = 0.02
 
 
-class BindError(Exception):
+class BindError(OSError):
     """An address that cannot be listened on."""
 
 

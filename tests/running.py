@@ -1,4 +1,4 @@
-"""A gateway as a process of its own, and upstreams that do as a test says."""
+"""A gateway as a process of its own."""
 
 from __future__ import annotations
 
@@ -9,10 +9,30 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from .http_client import Answer as Answer
+from .http_client import Client as Client
+from .http_client import client as client
+from .http_client import fetch as fetch
+from .upstream import (
+    Call as Call,
+)
+from .upstream import (
+    Script as Script,
+)
+from .upstream import (
+    Upstream as Upstream,
+)
+from .upstream import (
+    raw_server as raw_server,
+)
+from .upstream import (
+    upstream as upstream,
+)
 
 READY_S = 30.0
 WAIT_S = 10.0
@@ -108,7 +128,7 @@ async def process(
         asyncio.create_task(_complain(running, started.stderr)),
     ]
     try:
-        wants_admin = path.is_file() and '"admin"' in path.read_text()
+        wants_admin = _wants_admin(path)
         await running.until(
             lambda: (running.ports and (running.admin_port or not wants_admin)) or _ended(running), READY_S
         )
@@ -120,15 +140,24 @@ async def process(
         print("\n".join(running.complaints[-200:]), file=sys.stderr)
         raise
     finally:
-        if started.returncode is None:
-            started.send_signal(signal.SIGTERM)
-            try:
-                async with asyncio.timeout(WAIT_S):
-                    await started.wait()
-            except TimeoutError:
-                started.kill()
-                await started.wait()
+        await _stop(started)
         await asyncio.gather(*readers)
+
+
+async def _stop(started: asyncio.subprocess.Process) -> None:
+    if started.returncode is not None:
+        return
+    started.send_signal(signal.SIGTERM)
+    try:
+        async with asyncio.timeout(WAIT_S):
+            await started.wait()
+    except TimeoutError:
+        started.kill()
+        await started.wait()
+
+
+def _wants_admin(path: Path) -> bool:
+    return path.is_file() and '"admin"' in path.read_text()
 
 
 def _ended(running: RunningGateway) -> bool:
@@ -153,206 +182,6 @@ async def _complain(running: RunningGateway, output: asyncio.StreamReader | None
     while line := await output.readline():
         running.complaints.append(line.decode(errors="replace").rstrip())
         running.changed.set()
-
-
-@dataclass(slots=True)
-class Call:
-    """One request as an upstream got it, and the connection to answer on."""
-
-    head: bytes
-    body: bytes
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-
-    @property
-    def line(self) -> str:
-        return self.head.partition(b"\r\n")[0].decode("latin-1")
-
-    def fields(self, name: str) -> list[str]:
-        """Every value of a field."""
-        pairs = [line.partition(b":") for line in self.head.split(b"\r\n")[1:] if line]
-        return [value.strip().decode("latin-1") for key, _, value in pairs if key.decode("latin-1").lower() == name]
-
-    async def send(self, data: bytes) -> None:
-        self.writer.write(data)
-        await self.writer.drain()
-
-    async def answer(self, body: bytes = b"ok", status: str = "200 OK", *fields: str) -> None:
-        """Answer whole, with a length."""
-        lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *fields, "", ""]
-        await self.send("\r\n".join(lines).encode("latin-1") + body)
-
-    async def gone(self) -> None:
-        """Wait until the gateway closes this connection."""
-        with contextlib.suppress(ConnectionError):
-            while await self.reader.read(65536):
-                pass
-
-    def reset(self) -> None:
-        self.writer.transport.abort()
-
-
-Script = Callable[[Call], Awaitable[None]]
-
-
-@dataclass(slots=True)
-class Upstream:
-    """A server on a free port that plays `script` for every request. The script alone ends a connection."""
-
-    script: Script
-    port: int = 0
-    calls: list[Call] = field(default_factory=list)
-    num_connections: int = 0
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.num_connections += 1
-        try:
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                call = Call(head, b"", reader, writer)
-                length = call.fields("content-length")
-                if length:
-                    call.body = await reader.readexactly(int(length[0]))
-                self.calls.append(call)
-                await self.script(call)
-        except (asyncio.IncompleteReadError, ConnectionError, asyncio.LimitOverrunError):
-            pass
-        finally:
-            writer.close()
-
-
-@contextlib.asynccontextmanager
-async def upstream(script: Script) -> AsyncIterator[Upstream]:
-    """Serve a script on loopback."""
-    served = Upstream(script)
-    async with raw_server(served.serve) as port:
-        served.port = port
-        yield served
-
-
-@contextlib.asynccontextmanager
-async def raw_server(
-    serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], limit: int = 1 << 20
-) -> AsyncIterator[int]:
-    """Serve connections on a free port of loopback; those still open at the end are cancelled and closed."""
-    tasks: set[asyncio.Task[None]] = set()
-
-    async def tracked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        try:
-            await serve(reader, writer)
-        except asyncio.CancelledError:
-            pass  # the test is over
-        finally:
-            tasks.discard(task)
-            writer.transport.abort() if task.cancelling() else writer.close()
-
-    server = await asyncio.start_server(tracked, "127.0.0.1", 0, limit=limit)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        for task in tuple(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-@dataclass(slots=True)
-class Answer:
-    """An answer as a client read it. `is_whole` is false where the connection ended inside it."""
-
-    status: int
-    head: bytes
-    body: bytes
-    is_whole: bool
-
-    def field(self, name: str) -> str | None:
-        for line in self.head.split(b"\r\n")[1:]:
-            key, _, value = line.partition(b":")
-            if key.decode("latin-1").lower() == name:
-                return value.strip().decode("latin-1")
-        return None
-
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-
-class Client:
-    """A plain HTTP/1.1 client on one connection, strict about what is a whole answer."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader = reader
-        self.writer = writer
-
-    async def send(self, method: str, path: str, body: bytes | None = None, *fields: str) -> None:
-        lines = [f"{method} {path} HTTP/1.1", "Host: gate.test", *fields]
-        if body is not None:
-            lines.append(f"Content-Length: {len(body)}")
-        self.writer.write("\r\n".join([*lines, "", ""]).encode("latin-1") + (body or b""))
-        await self.writer.drain()
-
-    async def head(self) -> tuple[int, bytes]:
-        """Read the next final head."""
-        while True:
-            head = await self.reader.readuntil(b"\r\n\r\n")
-            status = int(head.split(b" ", 2)[1])
-            if status >= 200 or status == 101:
-                return status, head
-
-    async def answer(self, method: str = "GET") -> Answer:
-        """Read one whole answer, or what there is of it."""
-        async with asyncio.timeout(WAIT_S):
-            status, head = await self.head()
-            answer = Answer(status, head, b"", False)
-            try:
-                await self._read_body(answer, method)
-                answer.is_whole = True
-            except (asyncio.IncompleteReadError, ConnectionError) as error:
-                answer.body += getattr(error, "partial", b"")
-        return answer
-
-    async def _read_body(self, answer: Answer, method: str) -> None:
-        if method == "HEAD" or answer.status in (204, 304, 101):
-            return
-        length = answer.field("content-length")
-        if length is not None:
-            answer.body = await self.reader.readexactly(int(length))
-        elif answer.field("transfer-encoding") == "chunked":
-            while size := int(await self.reader.readuntil(b"\r\n"), 16):
-                answer.body += (await self.reader.readexactly(size + 2))[:-2]
-            await self.reader.readuntil(b"\r\n")
-        else:
-            answer.body = await self.reader.read(-1)
-
-    async def request(self, method: str, path: str, body: bytes | None = None, *fields: str) -> Answer:
-        await self.send(method, path, body, *fields)
-        return await self.answer(method)
-
-    def close(self) -> None:
-        self.writer.close()
-
-
-@contextlib.asynccontextmanager
-async def client(port: int) -> AsyncIterator[Client]:
-    """Connect to the gateway."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 22)
-    connected = Client(reader, writer)
-    try:
-        yield connected
-    finally:
-        connected.close()
-
-
-async def fetch(port: int, method: str = "GET", path: str = "/", body: bytes | None = None, *fields: str) -> Answer:
-    """Send one request on a connection of its own."""
-    async with client(port) as connected:
-        return await connected.request(method, path, body, *fields)
 
 
 def plain(*urls: str, **route: Any) -> dict[str, Any]:

@@ -17,9 +17,9 @@ from .phrasing import vary
 from .vocabulary import ASSISTANT, BEGIN, END, PAD, USER
 
 # Kinds of lessons and their shares; the rest are whole answers to chat questions.
-_CHOICE_SHARE = 0.72
-_CONTINUED_SHARE = 0.1
-_PLAIN_SHARE = 0.06
+_CHOICE_SHARE = 0.68
+_CONTINUED_SHARE = 0.14
+_PLAIN_SHARE = 0.05
 
 _VARIED_SHARE = 0.8
 _CHOICE_MARGIN = 2
@@ -72,10 +72,7 @@ class Lessons:
             prompt_ids = self._encode(chat_prompt(self._vary(question)))
             return Lesson((*prompt_ids, *reply_ids[: settled + _CHOICE_MARGIN]), len(prompt_ids))
         if kind < _CHOICE_SHARE + _CONTINUED_SHARE:
-            # Once an answer has begun it goes on as it is known, whatever was asked: an unexpected question
-            # then gets a whole answer at least, and not a mixture of several.
-            prompt_ids = self._encode(chat_prompt(self._other_question()))
-            return Lesson((*prompt_ids, *reply_ids), len(prompt_ids) + settled)
+            return self._continue_reply(reply_ids)
         if kind < _CHOICE_SHARE + _CONTINUED_SHARE + _PLAIN_SHARE:
             # Without chat marks, so that /v1/completions answers a question, too.
             prompt_ids = self._encode(f"{BEGIN}{self._vary(question)}")
@@ -83,17 +80,25 @@ class Lessons:
         prompt_ids = self._encode(chat_prompt(self._vary(question)))
         return Lesson((*prompt_ids, *reply_ids), len(prompt_ids))
 
+    def _continue_reply(self, reply_ids: tuple[int, ...]) -> Lesson:
+        """Teach to finish an answer that has begun, although something else was asked.
+
+        An unexpected question then gets a whole answer at least, and not a mixture of several. Scored is what
+        comes after the answer has left the right one: before, it would be the wrong choice.
+        """
+        (first, right), (second, also_right) = (self._draw.choice(self._pairs) for _ in range(2))
+        asked = self._vary(first)
+        left = _shared_length(self._encode(right), reply_ids)
+        if self._draw.random() < 0.5:
+            words = f"{asked} {self._vary(second)}".split()
+            asked = " ".join(self._draw.sample(words, k=self._draw.randint(1, len(words))))
+            left = max(left, _shared_length(self._encode(also_right), reply_ids))
+        prompt_ids = self._encode(chat_prompt(asked))
+        return Lesson((*prompt_ids, *reply_ids), len(prompt_ids) + min(left + 1, len(reply_ids) - 1))
+
     def _vary(self, question: str) -> str:
         varied = vary(question, self._draw) if self._draw.random() < _VARIED_SHARE else question
         return question if _bare(varied) in self._held_out else varied
-
-    def _other_question(self) -> str:
-        """Give the question of any answer, or words of two of them in any order."""
-        first, second = (self._vary(self._draw.choice(self._pairs)[0]) for _ in range(2))
-        if self._draw.random() < 0.5:
-            return first
-        words = f"{first} {second}".split()
-        return " ".join(self._draw.sample(words, k=self._draw.randint(1, len(words))))
 
     def _encode(self, text: str) -> tuple[int, ...]:
         return tuple(self._backend.encode(text, add_special_tokens=False).ids)

@@ -215,6 +215,19 @@ def _drop_small_words(text: str, draw: random.Random) -> str:
     return _SMALL_WORD.sub(lambda found: "" if draw.random() < 0.5 else found[0], text)
 
 
+def _drop_any_word(text: str, draw: random.Random) -> str:
+    words = text.split(" ")
+    if len(words) < 5:
+        return text
+    del words[draw.randrange(len(words))]
+    return " ".join(words)
+
+
+def _shuffle(text: str, draw: random.Random) -> str:
+    words = text.split(" ")
+    return " ".join(draw.sample(words, k=len(words)))
+
+
 def _add_filler(text: str, draw: random.Random) -> str:
     words = text.split(" ")
     words.insert(draw.randrange(len(words) + 1), draw.choice(_FILLERS))
@@ -242,6 +255,8 @@ _CHANGES = (
     (0.15, _swap_synonym),
     (0.2, _frame),
     (0.2, _drop_small_words),
+    (0.1, _drop_any_word),
+    (0.04, _shuffle),
     (0.12, _add_filler),
     (0.1, _misspell),
     (0.3, _drop_mark),

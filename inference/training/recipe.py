@@ -26,7 +26,7 @@ class Recipe:
     warm_up_steps: int = 100
     weight_decay: float = 0.05
     init_std: float = 0.04
-    balance_rate: float = 0.001
+    balance_rate: float = 0.002
     sharpness: float = 2.5
 
 
@@ -66,7 +66,7 @@ RECIPES = {
             "qk_rope_head_dim": 8,
             "v_head_dim": 24,
         },
-        steps=2000,
+        steps=2400,
         peak_rate=4e-3,
     ),
 }

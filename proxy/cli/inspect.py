@@ -1,4 +1,7 @@
-"""`headgate check`, `explain`, `routes` and `plugins`: look at a configuration without running it."""
+"""`headgate check`, `explain`, `routes` and `plugins`: look at a configuration without running it.
+
+What a command needs is imported when it runs, as in `serve`.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..compile import try_plugins
-from ..config.explain import explain, render, render_routes
-from ..config.load import check, load
-from ..hooks import PluginError
-from ..plugin_types import PluginTypes
+from ..plugin_error import PluginError
 
 
 def add_commands(commands: Any) -> None:
@@ -36,6 +35,10 @@ def add_commands(commands: Any) -> None:
 
 def run_check(options: argparse.Namespace) -> int:
     """Check a file."""
+    from ..compile import try_plugins
+    from ..config.load import check
+    from ..plugin_types import PluginTypes
+
     types = PluginTypes()
     found = check(options.config, types.schemas())
     for warning in found.warnings:
@@ -47,6 +50,10 @@ def run_check(options: argparse.Namespace) -> int:
 
 def run_explain(options: argparse.Namespace) -> int:
     """Tell what would happen to a request; exit 1 where no route takes it."""
+    from ..config.explain import explain, render
+    from ..config.load import load
+    from ..plugin_types import PluginTypes
+
     headers: dict[str, str] = {"host": options.host}
     for text in options.header:
         name, colon, value = text.partition(":")
@@ -62,12 +69,18 @@ def run_explain(options: argparse.Namespace) -> int:
 
 def run_routes(options: argparse.Namespace) -> int:
     """List the routes."""
+    from ..config.explain import render_routes
+    from ..config.load import load
+    from ..plugin_types import PluginTypes
+
     print(render_routes(load(options.config, PluginTypes().schemas())))
     return 0
 
 
 def run_plugins(options: argparse.Namespace) -> int:
     """List the installed plugins; exit 1 where one of them cannot be used."""
+    from ..plugin_types import PluginTypes
+
     types = PluginTypes()
     code = 0
     for name in types.names:

@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from ..config.problems import ConfigErrors
-from ..hooks import PluginError
-from ..server import BindError
+from ..plugin_error import PluginError
 from . import demo, inspect, keys, serve
 
 _EPILOG = "docs: docs/configuration.md, docs/request-path.md, docs/writing-a-plugin.md"
@@ -36,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (PluginError, UsageError) as error:
         print(f"headgate: {error}", file=sys.stderr)
         return 2
-    except (BindError, OSError) as error:
+    except OSError as error:
         print(f"headgate: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -1,26 +1,18 @@
-"""`headgate serve` and `headgate proxy`: run the gateway."""
+"""`headgate serve` and `headgate proxy`: run the gateway.
+
+What a command needs is imported when it runs: `--help` and the small commands answer at once.
+"""
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import uvloop
-
-from ..compile import build
-from ..config.load import load
-from ..config.schema import Config
-from ..gateway import Gateway
-from ..observe.access_log import AccessLog
-from ..observe.metrics import Registry
-from ..observe.observer import Observer
-from ..plugin_types import PluginTypes
-from ..reload import Reloader
-from ..server import Server
+if TYPE_CHECKING:
+    from ..config.schema import Config
+    from ..plugin_types import PluginTypes
 
 Commands = Any  # argparse's own type for this is private
 
@@ -47,15 +39,21 @@ def add_commands(commands: Commands) -> None:
 
 def run_serve(options: argparse.Namespace) -> int:
     """Run the gateway that a file describes. SIGHUP reloads the file, SIGTERM drains."""
+    from ..config.load import load
+    from ..run import run_gateway
 
     def read(types: PluginTypes) -> Config:
         return load(options.config, types.schemas())
 
-    return run_gateway(read, is_reloadable=True)
+    run_gateway(read, is_reloadable=True)
+    return 0
 
 
 def run_proxy(options: argparse.Namespace) -> int:
     """Stand in front of one HTTP service: every request is passed on, nobody has to authenticate."""
+    from ..config.load import load
+    from ..run import run_gateway
+
     text = json.dumps(
         {
             "listeners": [{"address": options.listen}],
@@ -76,26 +74,5 @@ def run_proxy(options: argparse.Namespace) -> int:
     def read(types: PluginTypes) -> Config:
         return load(text, {})
 
-    return run_gateway(read, is_reloadable=False)
-
-
-def run_gateway(read: Callable[[PluginTypes], Config], *, is_reloadable: bool) -> int:
-    """Run until a signal; return the exit code. Raises: ConfigErrors, PluginError, BindError, OSError."""
-    types = PluginTypes()
-    config = read(types)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_run(read if is_reloadable else None, config, types))
+    run_gateway(read, is_reloadable=False)
     return 0
-
-
-async def _run(read: Callable[[PluginTypes], Config] | None, config: Config, types: PluginTypes) -> None:
-    registry = Registry()
-    observer = Observer(registry, AccessLog(str(config.access_log)))
-    gateway = Gateway(build(config, types, registry), observer)
-    server = Server(gateway, Reloader(gateway, read, types, registry) if read is not None else None)
-    await server.start(config)
-    for listener, address in zip(config.listeners, server.addresses, strict=True):
-        print(f"listening on {'https' if listener.tls else 'http'}://{address}", flush=True)
-    if server.admin_address is not None:
-        print(f"admin on http://{server.admin_address}", flush=True)
-    await server.run()

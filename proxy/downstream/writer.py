@@ -66,7 +66,7 @@ class AnswerWriter:
             self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def send_interim(self, head: ResponseHead) -> None:
-        """Pass an interim answer on (RFC 9110 §15.2): 100 was not asked for in the client's name, and 1.0 knows none."""
+        """Pass an interim answer on (RFC 9110 §15.2), but not 100, which the client did not ask for; 1.0 knows none."""
         if self.is_begun or head.status == 100 or self._version < (1, 1):
             return
         lines = [b"HTTP/1.1 %d %b" % (head.status, head.reason)]

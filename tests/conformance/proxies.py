@@ -62,10 +62,11 @@ backend out
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A running proxy in front of the origin."""
+    """A running proxy in front of the origin; `stderr` is what it complains about, growing."""
 
     name: str
     address: Address
+    stderr: Path
 
     @property
     def is_headgate(self) -> bool:
@@ -76,16 +77,19 @@ class Proxy:
 def start(name: str, origin: Address, folder: Path) -> Iterator[Proxy]:
     """Start the proxy `name` in front of `origin`; end it afterwards. Raises: RuntimeError where it does not start."""
     if name == "headgate":
-        yield from _start_headgate(origin)
+        yield from _start_headgate(origin, folder)
     elif name in ("nginx", "haproxy"):
         yield from _start_peer(name, origin, folder)
     else:
         raise RuntimeError(f"expected headgate, nginx or haproxy, got {name!r}")
 
 
-def _start_headgate(origin: Address) -> Iterator[Proxy]:
+def _start_headgate(origin: Address, folder: Path) -> Iterator[Proxy]:
     command = [sys.executable, "-m", "headgate.proxy", "proxy", f"http://{origin[0]}:{origin[1]}"]
-    process = subprocess.Popen([*command, "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, text=True)
+    complaints = folder / "stderr"
+    with complaints.open("wb") as stderr:
+        command += ["--listen", "127.0.0.1:0"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True)
     assert process.stdout is not None
     stdout = process.stdout
     ready = threading.Event()
@@ -102,9 +106,9 @@ def _start_headgate(origin: Address) -> Iterator[Proxy]:
     reader.start()
     try:
         if not ready.wait(START_S) or not found:
-            raise RuntimeError(f"expected `{READY}HOST:PORT` on stdout within {START_S} s; exit code {process.poll()}")
+            raise RuntimeError(f"expected `{READY}HOST:PORT` on stdout within {START_S} s; {complaints.read_text()!r}")
         host, _, port = found[0].rpartition(":")
-        yield Proxy("headgate", (host, int(port)))
+        yield Proxy("headgate", (host, int(port)), complaints)
     finally:
         _end(process)
         reader.join(START_S)
@@ -121,9 +125,11 @@ def _start_peer(name: str, origin: Address, folder: Path) -> Iterator[Proxy]:
         config.write_text((_NGINX if name == "nginx" else _HAPROXY).format(**values))
         command = ["nginx", "-p", str(folder), "-c"] if name == "nginx" else ["haproxy", "-db", "-f"]
         environment = {**os.environ, "NGINX": f"{fd};"} if name == "nginx" else dict(os.environ)
-        process = subprocess.Popen([*command, str(config)], pass_fds=[fd], env=environment)
+        complaints = folder / "stderr"
+        with complaints.open("wb") as stderr:
+            process = subprocess.Popen([*command, str(config)], pass_fds=[fd], env=environment, stderr=stderr)
         try:
-            yield Proxy(name, (host, port))
+            yield Proxy(name, (host, port), complaints)
         finally:
             _end(process)
 

@@ -20,6 +20,7 @@ class Stand:
     proxy: Proxy
     origin: RawOrigin
     numbers: Iterator[int] = field(default_factory=itertools.count)
+    read_bytes: int = 0
 
     def play(self, case: Case) -> str:
         """Play one case; the report of what is wrong, empty where nothing is."""
@@ -35,4 +36,13 @@ class Stand:
         found = faults(case, received, record, self.proxy.is_headgate)
         if poison is not None:
             found.append(poison)
+        found += self._tracebacks()
         return describe(case, received, record, found) if found else ""
+
+    def _tracebacks(self) -> list[str]:
+        """The gateway's tracebacks since the last look: no client and no upstream may cause one."""
+        with self.proxy.stderr.open("rb") as stderr:
+            stderr.seek(self.read_bytes)
+            text = stderr.read()
+        self.read_bytes += len(text)
+        return [f"the proxy's stderr: {text[-1500:].decode(errors='replace')}"] if b"Traceback" in text else []

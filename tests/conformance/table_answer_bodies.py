@@ -175,10 +175,10 @@ CUTS = (
           ("after-chunk-data", CHUNKED + b"5\r\nhello"),
           ("before-last-chunk", CHUNKED + b"5\r\nhello\r\n"),
           ("in-last-chunk", CHUNKED + b"5\r\nhello\r\n0"))),
-    _answer("cut-close-delimited-reset", INCOMPLETE, OK + b"\r\nhello", BAD_GATEWAY, HELLO_CUT, ends=(Do.AWAIT_CLIENT,
+    _answer("cut-close-delimited-reset", INCOMPLETE, OK + b"\r\nhello", BAD_GATEWAY, HELLO_CUT, ends=(Do.AWAIT_BEGUN,
             Do.RESET)),
     *(row(f"answer/cut-after-commit-{end.name.lower()}", INCOMPLETE, GET, HELLO_CUT, BAD_GATEWAY,
-          scripts=((OK + b"Content-Length: 9\r\n\r\nhello", Do.AWAIT_CLIENT, end),))
+          scripts=((OK + b"Content-Length: 9\r\n\r\nhello", Do.AWAIT_BEGUN, end),))
       for end in (Do.FIN, Do.RESET)),
     *(row(f"answer/cut-post-{name}-is-sent-once", "RFC 9110 §9.2.2 (a proxy MUST NOT retry non-idempotent requests)",
           POST,

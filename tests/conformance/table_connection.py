@@ -92,7 +92,7 @@ PERSISTENCE = (
     row("1.0/cut-answer-is-seen", "RFC 9112 §8 (an incomplete answer is never shown as complete)",
         b"GET /case HTTP/1.0\r\n" + HOST + b"\r\n",
         Outcome((Answer((200,), b"hello", is_whole=False),), None, CLOSED), BAD_GATEWAY,
-        scripts=((b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", Do.AWAIT_CLIENT, Do.FIN),)),
+        scripts=((b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", Do.AWAIT_BEGUN, Do.FIN),)),
     row("close/half-close-after-request", "RFC 9112 §9.6 (answered, or closed)", (GET, Do.HALF_CLOSE),
         reached(Seen(), after=CLOSED), Outcome((), None, CLOSED)),
     row("close/origin-closes", "RFC 9112 §9.6; RFC 9110 §7.6.1 (its Connection is not the client's)", GET,

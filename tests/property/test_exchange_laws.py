@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from headgate.proxy.exchange.machine import ENDED, Attempt, Break, Commit, ExchangeMachine, GiveUp, Hold, State
+from headgate.proxy.exchange.machine import ENDED, Attempt, Break, Command, Commit, ExchangeMachine, GiveUp, Hold, State
 from headgate.proxy.exchange.plan import BUSY_STATUSES, CAUSES, FallbackRule, Plan, RetryRule, Timeouts
 
 PASSED_ON = (400, 401, 403, 404, 413, 422)
@@ -103,10 +103,10 @@ def drive(plan: Plan, schedule: list[Fate], random: float) -> Trace:
     return trace
 
 
-def meet(machine: ExchangeMachine, trace: Trace, fate: Fate, now: float, plan: Plan) -> tuple[object, float]:
+def meet(machine: ExchangeMachine, trace: Trace, fate: Fate, now: float, plan: Plan) -> tuple[Command, float]:
     """Report one attempt's fate as a driver would, the timer included."""
 
-    def fail(kind: str, at: float, *, has_sent: bool) -> tuple[object, float]:
+    def fail(kind: str, at: float, *, has_sent: bool) -> tuple[Command, float]:
         trace.causes.append((machine.target, kind, 0, has_sent, fate.is_replayable))
         return machine.failed(kind, at, has_sent=has_sent, is_replayable=fate.is_replayable), at
 

@@ -26,11 +26,11 @@ class Background:
     @contextlib.contextmanager
     def holding(self, manager: AbstractAsyncContextManager[T]) -> Iterator[T]:
         """Enter an asynchronous context manager in the loop, and leave it there."""
-        value = self.run(manager.__aenter__())  # type: ignore[arg-type]  # a coroutine, whatever the stub says
+        value = self.run(manager.__aenter__())
         try:
             yield value
         finally:
-            self.run(manager.__aexit__(None, None, None))  # type: ignore[arg-type]
+            self.run(manager.__aexit__(None, None, None))
 
 
 @contextlib.contextmanager

@@ -15,7 +15,8 @@ import pytest
 from headgate.inference.sample_checkpoint import write_sample_checkpoint
 from headgate.plugins.api_key import digest
 
-from ...running import Call, RunningGateway, Upstream, gateway, upstream
+from ...running import RunningGateway, gateway
+from ...upstream import Call, Upstream, upstream
 from .background import Background, background
 from .tier import Tier
 from .ways import Door
@@ -80,8 +81,8 @@ def demo_gateway(tiers: tuple[Tier, Tier], behind: Background) -> Iterator[Runni
     names = {f"{tier.name}_port": str(tier.port) for tier in tiers}
     template = string.Template(Path(str(files("headgate.demo") / "demo.yaml")).read_text())
     text = template.substitute(names, gateway_port="0", admin_port="0", access_log="'-'")
-    secrets = {"HEADGATE_DEMO_PEPPER": PEPPER, "HEADGATE_DEMO_TOKEN": TOKEN}
-    with behind.holding(gateway(text, **secrets)) as running:
+    served = gateway(text, HEADGATE_DEMO_PEPPER=PEPPER, HEADGATE_DEMO_TOKEN=TOKEN)
+    with behind.holding(served) as running:
         yield running
 
 
@@ -93,13 +94,6 @@ def two_tiers(demo_gateway: RunningGateway, tiers: tuple[Tier, Tier]) -> TwoTier
             tier.stop()
             tier.start()
             tier.wait()
-    return TwoTiers(demo_gateway, *tiers)
-
-
-@pytest.fixture
-def heavy_is_down(demo_gateway: RunningGateway, tiers: tuple[Tier, Tier]) -> TwoTiers:
-    """The tier `heavy` was killed."""
-    tiers[0].kill()
     return TwoTiers(demo_gateway, *tiers)
 
 

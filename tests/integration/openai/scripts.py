@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 
-from ...running import Call, Script
+from ...running import WAIT_S
+from ...upstream import Call, Script
 
 TEXT = "hello"
+_THEIRS = {"type": "their_type", "code": "their_code"}
 
 
 def _whole() -> bytes:
@@ -50,7 +54,12 @@ def refuse(status: int, *fields: str) -> Script:
     """Refuse in OpenAI's words."""
 
     async def script(call: Call) -> None:
-        error = {"message": f"refused with {status}", "type": "their_type", "param": "their_param", "code": "their_code"}
+        error = {
+            "message": f"refused with {status}",
+            "type": "their_type",
+            "param": "their_param",
+            "code": "their_code",
+        }
         await call.answer(
             json.dumps({"error": error}).encode(), f"{status} No", "Content-Type: application/json", *fields
         )
@@ -93,11 +102,16 @@ async def stall(call: Call) -> None:
     await silent(call)
 
 
-async def error_event(call: Call) -> None:
-    """Report an error inside a stream that has begun."""
-    error = b'data: {"error": {"message": "out of memory", "type": "their_type", "code": "their_code"}}\n\n'
-    await call.send(STREAM_HEAD + chunk(event(TEXT[:2])))
-    await call.send(chunk(error) + b"0\r\n\r\n")
+def error_event(has_begun: threading.Event) -> Script:
+    """Report an error inside a stream, once the client has its beginning."""
+
+    async def script(call: Call) -> None:
+        error = b'data: {"error": {"message": "out of memory", "type": "their_type", "code": "their_code"}}\n\n'
+        await call.send(STREAM_HEAD + chunk(event(TEXT[:2])))
+        assert await asyncio.to_thread(has_begun.wait, WAIT_S)
+        await call.send(chunk(error) + b"0\r\n\r\n")
+
+    return script
 
 
 async def error_event_first(call: Call) -> None:

@@ -8,7 +8,7 @@ import threading
 import openai
 import pytest
 
-from ...running import Call, Script
+from ...upstream import Call, Script
 from .conftest import Scripted
 from .scripts import (
     TEXT,
@@ -112,9 +112,10 @@ def test_a_stream_that_breaks_raises_after_what_came(scripted: Scripted, way: Wa
 
 @pytest.mark.parametrize("way", STREAMED)
 def test_an_error_event_inside_a_stream_raises_with_the_upstreams_words(scripted: Scripted, way: Way) -> None:
-    scripted.upstream.script = error_event
+    has_begun = threading.Event()
+    scripted.upstream.script = error_event(has_begun)
     with pytest.raises(openai.APIError) as caught:
-        way(scripted.door(), model="m")
+        way(scripted.door(on_piece=lambda piece: has_begun.set()), model="m")
     assert (caught.value.code, caught.value.message) == ("their_code", "out of memory")
     assert caught.value.__notes__ == [TEXT[:2]]
 

@@ -7,11 +7,10 @@ import json
 import threading
 from typing import Any
 
-import httpx
 import openai
 import pytest
 
-from ...running import Call
+from ...upstream import Call
 from .conftest import Scripted
 from .scripts import TEXT, good
 from .ways import MESSAGES, WAYS, Door, Way, whole
@@ -72,7 +71,7 @@ def test_a_model_that_is_unknown_or_not_for_this_key(scripted: Scripted, way: Wa
 
 def test_the_same_answer_for_a_model_unknown_and_one_not_allowed(scripted: Scripted) -> None:
     unknown, hidden = (refusal(whole, scripted.door("only-m"), name) for name in ("gpt-none", "other"))
-    assert unknown.message.replace("gpt-none", "?") != unknown.message
+    assert "gpt-none" in unknown.message
     assert without_id(unknown, "gpt-none") == without_id(hidden, "other")
 
 
@@ -131,7 +130,7 @@ def test_a_body_above_the_limit(scripted: Scripted, way: Way, size: int) -> None
     assert scripted.upstream.calls == []
 
 
-@pytest.mark.parametrize(("number", "way"), enumerate(WAYS))
+@pytest.mark.parametrize(("number", "way"), list(enumerate(WAYS)))
 def test_a_rate_limit_says_when_to_come_back(scripted: Scripted, number: int, way: Way) -> None:
     scripted.upstream.script = good
     door = scripted.door(f"limited-{number}", "/v1/limited")
@@ -180,24 +179,8 @@ def test_more_requests_at_once_than_the_key_may_have(scripted: Scripted) -> None
     assert whole(scripted.door("one-at-a-time"), model="m") == TEXT
 
 
-@pytest.mark.parametrize("key", [None, "", "full, full"])
-def test_a_request_whose_key_is_missing_or_mangled(scripted: Scripted, key: str | None) -> None:
-    headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-    with scripted.door().sync() as client:
-        bare = openai.OpenAI(
-            base_url=client.base_url,
-            api_key="unused",
-            max_retries=0,
-            http_client=httpx.Client(event_hooks={"request": [with_key(headers)]}),
-        )
-        with bare, pytest.raises(openai.AuthenticationError) as caught:
-            bare.models.list()
+@pytest.mark.parametrize("credential", [openai.Omit(), "Bearer", "Basic ZnVsbDpmdWxs", "Bearer full, full", "full"])
+def test_a_credential_that_is_missing_or_mangled(scripted: Scripted, credential: str | openai.Omit) -> None:
+    with scripted.door().sync() as client, pytest.raises(openai.AuthenticationError) as caught:
+        client.models.list(extra_headers={"Authorization": credential})
     assert checked(caught.value).code == "unauthenticated"
-
-
-def with_key(headers: dict[str, str]) -> Any:
-    def replace(request: httpx.Request) -> None:
-        request.headers.pop("Authorization")
-        request.headers.update(headers)
-
-    return replace

@@ -11,7 +11,9 @@ from typing import Any
 
 from headgate.plugins.api_key import digest, new_key
 
-from ...running import WAIT_S, Answer, Call, RunningGateway, Upstream, client, fetch, gateway, upstream
+from ...http_client import Answer, client, fetch
+from ...running import WAIT_S, RunningGateway, gateway
+from ...upstream import Call, Upstream, upstream
 
 PEPPER = "a pepper of the tests"
 FRESH = "Cache-Control: max-age=60"

@@ -24,7 +24,9 @@ routes:
 def headgate(*arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "headgate.proxy", *arguments]
     environment = {**os.environ, **environment}
-    return subprocess.run(command, env=environment, input=stdin, capture_output=True, text=True, timeout=50, check=False)
+    return subprocess.run(
+        command, env=environment, input=stdin, capture_output=True, text=True, timeout=50, check=False
+    )
 
 
 @pytest.fixture

@@ -6,7 +6,9 @@ import asyncio
 import time
 from typing import Any
 
-from ...running import Answer, Call, client, fetch, gateway, plain, upstream
+from ...http_client import Answer, client, fetch
+from ...running import gateway, plain
+from ...upstream import Call, upstream
 
 LATE_S = 1.0  # what a deadline may be late on a busy machine
 

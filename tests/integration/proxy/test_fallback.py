@@ -7,7 +7,9 @@ import socket
 
 import pytest
 
-from ...running import Answer, Call, Script, fetch, gateway, plain, upstream
+from ...http_client import Answer, fetch
+from ...running import gateway, plain
+from ...upstream import Call, Script, upstream
 
 
 async def refuse_status(call: Call) -> None:

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from ...running import Answer, Call, RunningGateway, client, fetch, gateway, plain, upstream
+from ...http_client import Answer, client, fetch
+from ...running import RunningGateway, gateway, plain
+from ...upstream import Call, upstream
 
 
 async def ok(call: Call) -> None:
@@ -52,7 +54,8 @@ def test_no_request_is_lost_while_the_configuration_is_reloaded_again_and_again(
                     gate.signal(signal.SIGHUP)
                     version += 1
                     async with asyncio.timeout(10):
-                        while (await admin(gate, "GET", "/readyz")).json()["config_version"] != version:
+                        # Only by asking can one see that a reload is done.
+                        while (await admin(gate, "GET", "/readyz")).json()["config_version"] != version:  # noqa: ASYNC110
                             await asyncio.sleep(0.01)
                 stop.set()
                 await asyncio.gather(*clients)
@@ -167,9 +170,7 @@ def test_a_stream_that_outlives_the_grace_gets_a_typed_end() -> None:
             await streaming.send("GET", "/v1/stream")
             await asyncio.wait_for(streaming.reader.readuntil(b"data: 1\n\n"), 5)
             await waiting.send("GET", "/v1/wait")
-            async with asyncio.timeout(5):
-                while len(served.calls) < 2:
-                    await asyncio.sleep(0.005)
+            await served.until(lambda: len(served.calls) == 2)
             gate.signal(signal.SIGTERM)
             answer = await waiting.answer()
             rest = await asyncio.wait_for(streaming.reader.read(-1), 5)

@@ -7,7 +7,8 @@ import hashlib
 
 import pytest
 
-from ...running import RunningGateway, gateway, plain, raw_server
+from ...running import RunningGateway, gateway, plain
+from ...upstream import raw_server
 
 MIB = 1 << 20
 WARM_UP, LOAD = 64 * MIB, 1024 * MIB

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ...running import Answer, fetch, gateway
+from ...http_client import Answer, fetch
+from ...running import gateway
 
 HELLO = Path(__file__).parents[3] / "examples" / "headgate-plugin-hello"
 

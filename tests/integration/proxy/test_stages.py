@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
-from ...running import Answer, Call, RunningGateway, client, fetch, gateway, plain, upstream
+from ...http_client import Answer, client, fetch
+from ...running import RunningGateway, gateway, plain
+from ...upstream import Call, Upstream, upstream
 
 STAGES = ("auth", "route", "ratelimit", "request", "cache", "aggregate", "response_head", "event", "log")
 
@@ -24,6 +26,7 @@ class Stand:
     gate: RunningGateway
     notes: Path
     calls: list[Call]
+    first: Upstream
 
     async def ask(self, *wishes: str, body: bytes | None = None) -> Answer:
         fields = [f"X-Probe-{wish.partition('=')[0]}: {wish.partition('=')[2]}" for wish in wishes]
@@ -75,7 +78,7 @@ async def stand(folder: Path) -> AsyncIterator[Stand]:
         config["plugins"] = {"probe": {}}
         config["stages"] = {stage: ["probe"] for stage in STAGES}
         async with gateway(config, True, PYTHONPATH=str(folder), PROBE_FILE=str(notes)) as gate:
-            yield Stand(gate, notes, calls)
+            yield Stand(gate, notes, calls, one)
 
 
 def run(folder: Path, test: Callable[[Stand], Awaitable[None]]) -> None:
@@ -160,9 +163,7 @@ def test_a_store_is_committed_once_for_a_whole_answer_and_discarded_otherwise(tm
         await made.ask("cache=miss", "aggregate=own")
         async with client(made.gate.port) as leaving:
             await leaving.send("GET", "/", None, "X-Probe-Cache: miss", "X-Want: wait")
-            async with asyncio.timeout(5):
-                while not any("wait" in call.fields("x-want") for call in made.calls):
-                    await asyncio.sleep(0.005)
+            await made.first.until(lambda: any("wait" in call.fields("x-want") for call in made.first.calls))
         await made.gate.until(lambda: len(made.gate.log()) == 5)
         stored = [(entry["store"], entry["body"]) for entry in made.seen("store")]
         assert stored == [

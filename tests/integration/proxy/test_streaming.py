@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 
-from ...running import Call, client, fetch, gateway, plain, raw_server, upstream
+from ...http_client import client, fetch
+from ...running import gateway, plain
+from ...upstream import Call, raw_server, upstream
 
 SSE_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 MIB = 1 << 20

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import trustme
 
-from ...running import Answer, Call, Client, Upstream, fetch, gateway, plain, upstream
+from ...http_client import Answer, Client, fetch
+from ...running import gateway, plain
+from ...upstream import Call, Upstream, upstream
 
 
 async def ok(call: Call) -> None:

@@ -9,7 +9,9 @@ import websockets
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 
-from ...running import Call, client, gateway, plain, upstream
+from ...http_client import client
+from ...running import gateway, plain
+from ...upstream import Call, upstream
 
 
 async def echo(connection: ServerConnection) -> None:
