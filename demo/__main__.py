@@ -116,7 +116,9 @@ async def _serve(port: int, models: Path) -> None:
 
 
 def _tier(name: str, model: Path) -> Part:
-    return Part(name, ["-m", "headgate.inference", "serve", str(model), "--listen", "127.0.0.1:{port}", "--name", name])
+    # The gateway ends its streams within a second; after that a tier waits for nobody.
+    options = ["--listen", "127.0.0.1:{port}", "--name", name, "--grace-s", "2"]
+    return Part(name, ["-m", "headgate.inference", "serve", str(model), *options])
 
 
 def _gateway(folder: Path, port: int, tiers: list[Part]) -> Part:

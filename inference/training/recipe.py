@@ -47,7 +47,7 @@ RECIPES = {
             "qk_rope_head_dim": 16,
             "v_head_dim": 32,
         },
-        steps=1500,
+        steps=1400,
         peak_rate=3e-3,
     ),
     "lite": Recipe(
@@ -66,7 +66,7 @@ RECIPES = {
             "qk_rope_head_dim": 8,
             "v_head_dim": 24,
         },
-        steps=2400,
+        steps=1800,
         peak_rate=4e-3,
     ),
 }

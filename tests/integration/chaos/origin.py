@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 from .schedule import FAULTS, FOREIGN, FOREIGN_AFTER_BYTES, GARBAGE, Fate, Operation, download, fate, upload
@@ -29,9 +29,24 @@ class Ledger:
     visits: set[Visit] = field(default_factory=set)
     num_busy: int = 0
     num_lies: int = 0
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def until_idle(self, bound_s: float = 10.0) -> None:
+        """Wait until no request is under way."""
+        await self._until(lambda: not self.num_busy, bound_s)
+
+    async def until_left(self, bound_s: float = 10.0) -> None:
+        """Wait until every connection is closed."""
+        await self._until(lambda: not self.visits, bound_s)
+
+    async def _until(self, is_true: Callable[[], bool], bound_s: float) -> None:
+        async with asyncio.timeout(bound_s):
+            while not is_true():
+                self.changed.clear()
+                await self.changed.wait()
 
     def lie(self) -> None:
-        """Answer what nobody asked, on every connection. Only while nothing is under way: else it would be an answer."""
+        """Answer what nobody asked, everywhere; only while nothing is under way, for else it would be an answer."""
         assert not self.num_busy
         for visit in self.visits:
             visit.lie()
@@ -75,6 +90,7 @@ class Visit:
             pass  # the gateway closed, or gave up half-way: nothing was executed
         finally:
             self._ledger.visits.discard(self)
+            self._ledger.changed.set()
             self._writer.transport.abort()
 
     async def _serve(self) -> bool:
@@ -88,6 +104,7 @@ class Visit:
             return await self._act(operation, drawn, head)
         finally:
             self._ledger.num_busy -= 1
+            self._ledger.changed.set()
 
     def _operation(self, head: bytes) -> Operation:
         method, path, version = head.partition(b"\r\n")[0].decode().split(" ")
@@ -238,6 +255,7 @@ class Origin:
         with contextlib.suppress(BlockingIOError, ConnectionError):
             connection, _ = listening.accept()
             connection.setblocking(False)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what is sent leaves at once
             visit = asyncio.create_task(self._visit(connection))
             self._visits.add(visit)
             visit.add_done_callback(self._visits.discard)

@@ -90,6 +90,8 @@ def test_sigterm_ends_every_process_also_under_a_stream(small_models: Path) -> N
         with client.chat.completions.create(model="auto", messages=question, max_tokens=16000, stream=True) as stream:
             next(stream)
             assert end(started.process) == 0
+            with pytest.raises(openai.APIError):
+                list(stream)
         assert [pid for pid in parts if is_running(pid)] == []
 
 

@@ -1,0 +1,119 @@
+"""Who may import whom, and that every module can be imported by itself."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+from .tree import FOLDERS, Import, all_imports, modules, python_files, runtime_imports, tree_of
+
+# folder -> the folders of ours that it may import
+ALLOWED = {
+    "ext": {"ext"},
+    "proxy": {"proxy", "ext"},
+    "plugins": {"plugins", "proxy", "ext"},
+    "inference": {"inference"},
+    "demo": {"demo"},
+}
+# Pure code is given the time, randomness and bytes.
+IMPURE = [
+    name
+    for name in modules()
+    if name.startswith(("headgate.proxy.exchange.", "headgate.proxy.http1.")) or name == "headgate.proxy.gcra"
+]
+IMPORT_EACH = """
+import importlib, json, sys
+wrong = {}
+for name in json.load(sys.stdin):
+    for loaded in [loaded for loaded in sys.modules if loaded.partition(".")[0] == "headgate"]:
+        del sys.modules[loaded]
+    try:
+        importlib.import_module(name)
+    except BaseException as error:
+        wrong[name] = repr(error)
+print(json.dumps(wrong))
+"""
+
+
+def where(found: Import) -> str:
+    return f"{modules()[found.module]}:{found.line}: {found.module} imports {found.target}"
+
+
+def folder_of(name: str) -> str:
+    return name.split(".")[1]
+
+
+def test_the_tree_is_seen_whole() -> None:
+    assert {folder_of(name) for name in modules()} == set(FOLDERS) == set(ALLOWED)
+    assert {"headgate.proxy.exchange.machine", "headgate.proxy.http1.head", "headgate.proxy.gcra"} <= set(PURE)
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_folders_import_only_what_stands_below_them(folder: str) -> None:
+    wrong = [
+        where(found)
+        for name in modules()
+        if folder_of(name) == folder
+        for found in all_imports(name)
+        if found.target.startswith("headgate.") and folder_of(found.target) not in ALLOWED[folder]
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_modules_of_ours_are_imported_relatively() -> None:
+    """An absolute import would make a second identity possible, as `proxy.x` beside `headgate.proxy.x`."""
+    wrong = [
+        f"{path}:{node.lineno}: expected a relative import"
+        for path in python_files(*FOLDERS)
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Import | ast.ImportFrom) and not getattr(node, "level", 0)
+        for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [each.name for each in node.names])
+        if name.partition(".")[0] in {"headgate", *FOLDERS}
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_modules_import_each_other_in_no_circle(folder: str) -> None:
+    graph = {
+        name: {found.target for found in runtime_imports(name) if found.target in modules()} - {name}
+        for name in modules()
+        if folder_of(name) == folder
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail("circle: " + " <- ".join(error.args[1]))
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_pure_modules_reach_no_clock_no_chance_and_no_socket(name: str) -> None:
+    """Nor do the modules of ours that they import."""
+    seen, waiting, wrong = set[str](), [name], list[str]()
+    while waiting:
+        current = waiting.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        for found in runtime_imports(current):
+            if found.target in modules():
+                waiting.append(found.target)
+            elif found.target.partition(".")[0] in IMPURE:
+                wrong.append(where(found))
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_every_module_can_be_imported_first(folder: str, tmp_path: Path) -> None:
+    names = [name for name in modules() if folder_of(name) == folder]
+    command = [sys.executable, "-W", "error", "-c", IMPORT_EACH]
+    done = subprocess.run(
+        command, input=json.dumps(names), cwd=tmp_path, capture_output=True, text=True, timeout=55, check=True
+    )
+    assert json.loads(done.stdout) == {}
