@@ -13,7 +13,7 @@ run: $(VENV)/.run
 	$(BIN)/headgate demo $(ARGS)
 
 test: $(VENV)/.dev
-	$(BIN)/pytest -q tests --ignore=tests/servers --ignore=tests/gpu $(ARGS)
+	$(BIN)/pytest -q tests --ignore=tests/servers --ignore=tests/gpu --ignore=tests/wheel $(ARGS)
 	HEADGATE_NO_EXTENSIONS=1 $(BIN)/pytest -q tests/unit/ext tests/property/ext
 
 test-servers: $(VENV)/.dev
@@ -28,7 +28,7 @@ lint: $(VENV)/.dev
 
 types: $(VENV)/.dev build/typing/headgate
 	$(BIN)/mypy -p headgate.proxy -p headgate.plugins -p headgate.ext -p headgate.inference -p headgate.demo
-	$(BIN)/mypy tests
+	$(BIN)/mypy tests bench examples
 
 wheel: $(VENV)/.dev
 	bash .ci/wheel

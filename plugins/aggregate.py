@@ -37,6 +37,9 @@ class Aggregate:
         max_branch_bytes: int = Field(
             default=1 << 20, ge=1, le=1 << 26, description="Largest answer of a branch under `all`, in bytes."
         )
+        max_body_bytes: int = Field(
+            default=1 << 20, ge=0, le=1 << 26, description="Largest request body that is sent to several targets."
+        )
         margin_ms: int = Field(
             default=50,
             ge=0,
@@ -51,6 +54,8 @@ class Aggregate:
         if not targets:
             return None
         options = exchange.route.options.get(NAME) or Aggregate.RouteOptions()
+        # Read once, before the branches begin: no two of them may wait for the client's body.
+        await exchange.request.body.read(options.max_body_bytes)
         if options.strategy == "first":
             return await _first(exchange, targets)
         return await _all(exchange, targets, options)
@@ -132,7 +137,7 @@ class Branch:
 
 
 async def _all(exchange: Exchange, targets: list[Target], options: Aggregate.RouteOptions) -> Response:
-    """Gather every branch until shortly before the deadline."""
+    """Gather every branch until shortly before the deadline. Raises: GatewayError for what the client did."""
     branches = [Branch(target.name) for target in targets]
     tasks = [
         asyncio.ensure_future(_fill(branch, exchange, target, options.max_branch_bytes))
@@ -145,6 +150,9 @@ async def _all(exchange: Exchange, targets: list[Target], options: Aggregate.Rou
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
+    for task in tasks:
+        if not task.cancelled():
+            task.result()
     is_whole = all(branch.outcome == "ok" for branch in branches)
     value = {"object": "aggregate", "is_partial": not is_whole, "branches": [branch.shown() for branch in branches]}
     body = orjson.dumps(value)
@@ -160,6 +168,8 @@ async def _fill(branch: Branch, exchange: Exchange, target: Target, max_bytes: i
         finally:
             await _close(answer)
     except GatewayError as error:
+        if error.kind.source == "downstream":
+            raise
         branch.outcome, branch.error = "error", error.kind.name
         return
     branch.status = answer.status
@@ -179,10 +189,11 @@ async def _read(body: bytes | AsyncIterator[bytes], max_bytes: int) -> bytes:
 
 
 def _shown(body: bytes, content_type: str) -> Any:
-    """Return JSON as JSON, text as text, anything else in base 64."""
+    """Return JSON as it came, text as text, anything else in base 64."""
     if content_type.partition(";")[0].strip().lower() == "application/json":
         try:
-            return orjson.loads(body)
+            orjson.loads(body)
+            return orjson.Fragment(body)  # parsed and written again, large numbers and equal names would be lost
         except orjson.JSONDecodeError:
             pass
     try:

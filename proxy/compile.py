@@ -65,28 +65,29 @@ def _instances(
     instances: dict[str, Any] = {}
     for name, settings in config.plugins.items():
         old = previous.instances.get(name) if previous else None
-        if old is not None and previous is not None and previous.config.plugins[name] == settings:
-            instances[name] = old
+        if old is not None and previous is not None and _is_unchanged(name, old, config, previous):
+            instances[name] = old  # told nothing anew: should the rest be refused, it still serves the old snapshot
         else:
             instances[name] = make(types.get(settings.use), settings.settings)
-            _set_up(name, instances[name], registry, metrics=old is None)
-        configure = getattr(instances[name], "headgate_configure", None)
-        if configure is not None:
-            _configure(name, configure, Setup(name, old if old is not instances[name] else None, infos))
+            _set_up(instances[name], Setup(name, old, infos), registry)
     return instances
 
 
-def _configure(name: str, configure: Any, setup: Setup) -> None:
+def _is_unchanged(name: str, instance: Any, config: Config, previous: Snapshot) -> bool:
+    if previous.config.plugins[name] != config.plugins[name]:
+        return False
+    return previous.config.models == config.models or not hasattr(instance, "headgate_configure")
+
+
+def _set_up(instance: Any, setup: Setup, registry: Registry) -> None:
+    """Call the set-up hooks of a new instance. Raises: PluginError."""
     try:
-        configure(setup)
+        if hasattr(instance, "headgate_configure"):
+            instance.headgate_configure(setup)
+        if hasattr(instance, "headgate_metrics"):
+            instance.headgate_metrics(registry)
     except Exception as error:
-        raise PluginError(f"plugin `{name}`: refused its configuration: {error}") from error
-
-
-def _set_up(name: str, instance: Any, registry: Registry, *, metrics: bool) -> None:
-    register = getattr(instance, "headgate_metrics", None)
-    if register is not None and metrics:
-        register(registry)
+        raise PluginError(f"plugin `{setup.name}`: refused its configuration: {error}") from error
 
 
 def _hooks(name: str, instance: Any) -> dict[str, Hook]:
@@ -132,7 +133,9 @@ def _program(route: RouteConfig, config: Config, hooks: Mapping[str, Mapping[str
 def _clusters(config: Config, previous: Snapshot | None) -> dict[str, Cluster]:
     clusters: dict[str, Cluster] = {}
     for name, cluster in config.clusters.items():
-        if previous is not None and previous.config.clusters.get(name) == cluster:
+        # An authority's file may hold something else under the same name.
+        is_same = previous is not None and previous.config.clusters.get(name) == cluster and cluster.tls.ca is None
+        if is_same and previous is not None:
             clusters[name] = previous.clusters[name]
         else:
             clusters[name] = Cluster(_settings(name, cluster), random.random)

@@ -121,6 +121,8 @@ class Serving:
         response = await self._pipeline.answer(self._calls)
         dispatch = self._calls.dispatched
         if dispatch is not None and dispatch.upgraded is not None:
+            if self._pipeline.program is not None:
+                await self._change_head(self._pipeline.program, response)
             self._decorate(response)
             await run_tunnel(self._connection, dispatch.upgraded, response, self._record)
             return

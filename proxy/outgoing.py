@@ -104,6 +104,9 @@ class _Fixed:
         self.replay = ReplayBuffer(len(data) if is_replayable else 0)
         self.replay.replace(data)
 
+    def take_arrived(self) -> None:
+        """Everything is there."""
+
     async def more(self) -> bool:
         """Nothing more comes."""
         return False

@@ -52,7 +52,8 @@ class Relay:
             self._usage = UsageTap(response.fields.get("content-type") or "")
         record.status = response.status
         record.first_byte_at = time.perf_counter()  # the loop's clock is too coarse to measure with
-        self._writer.begin(response.status, response.reason, response.fields.raw, None if is_editing else self._length(response))
+        length = None if is_editing else self._length(response)
+        self._writer.begin(response.status, response.reason, response.fields.raw, length)
 
     def _length(self, response: Response) -> int | None:
         """Return the length to declare; without a body it is that of the answer to a GET (RFC 9110 §8.6)."""

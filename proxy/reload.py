@@ -63,8 +63,10 @@ class Reloader:
 
     def _check_fixed(self, config: Config) -> None:
         now = self._gateway.snapshot.config
-        if config.listeners != now.listeners or config.admin != now.admin:
-            raise ReloadError("listeners and admin are fixed while the gateway runs: restart it to change them")
+        fixed = ("listeners", "admin", "access_log")
+        changed = [name for name in fixed if getattr(config, name) != getattr(now, name)]
+        if changed:
+            raise ReloadError(f"{', '.join(changed)}: fixed while the gateway runs, restart it to change them")
 
     async def _retire(self, old: Snapshot, new: Snapshot) -> None:
         """Close what only the old snapshot used, once its last exchange has ended."""

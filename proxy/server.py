@@ -146,6 +146,8 @@ class Server:
                     connection.force_close()
 
     def _reload(self) -> None:
+        with contextlib.suppress(OSError):  # it stays where it is
+            self._gateway.observer.access_log.reopen()
         if self._reloader is None:
             _log.warning("nothing to reload: the gateway runs without a configuration file")
             return

@@ -90,9 +90,9 @@ class Chain:
             if hook.is_async:
                 answer = await self._within(answer, self._bound(exchange))
             return self._check(answer)
-        except GatewayError:
-            raise  # a hook that reads the body passes on what happened to it
         except Exception as error:
+            if isinstance(error, GatewayError) and self._stage not in _LAST:
+                raise  # a hook that reads the body or calls a target passes on what happened to it
             self._failed(hook, exchange, error)
             return None
 

@@ -133,7 +133,7 @@ class Miss:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the log stage sees: one exchange, ended."""
+    """What the log stage sees: one exchange, ended. `failures` tells of each attempt that came to nothing why."""
 
     status: int
     error: str | None
@@ -150,4 +150,5 @@ class Outcome:
     prompt_tokens: int | None
     completion_tokens: int | None
     is_client_gone: bool
+    failures: tuple[str, ...] = ()
     extra: Mapping[str, str] = field(default_factory=dict)

@@ -36,7 +36,8 @@ def readable(path: Path) -> Path:
 
 def unreadable(path: Path, error: OSError) -> str:
     """Return the message for a file that cannot be read."""
-    return f"the file {shown(str(path))} cannot be read ({str(error.strerror).lower()}), wanted a readable file"
+    name = shown(str(path), _MAX_PATH_CHARACTERS)  # the end of a path says the most
+    return f"the file {name} cannot be read ({str(error.strerror).lower()}), wanted a readable file"
 
 
 def _readable_file(value: object, info: ValidationInfo) -> Path:

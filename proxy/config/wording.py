@@ -47,7 +47,7 @@ class FieldError(ValueError):
         self.at = at
 
 
-def shown(value: object) -> str:
+def shown(value: object, max_characters: int = _SHOWN_CHARACTERS) -> str:
     """Write `value` as it may stand in a message: short, on one line."""
     if value is None:
         return "nothing"
@@ -58,10 +58,10 @@ def shown(value: object) -> str:
     if isinstance(value, list | tuple):
         return "a list"
     if isinstance(value, str):
-        is_cut = len(value) > _SHOWN_CHARACTERS
-        text = json.dumps(value[:_SHOWN_CHARACTERS], ensure_ascii=False) + "…" * is_cut
+        is_cut = len(value) > max_characters
+        text = json.dumps(value[:max_characters], ensure_ascii=False) + "…" * is_cut
     else:
-        text = str(value)[:_SHOWN_CHARACTERS]
+        text = str(value)[:max_characters]
     return _UNSHOWN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 

@@ -24,6 +24,9 @@ class Continue(Protocol):
     def send_continue(self) -> None:
         """Send `100 Continue`, once, where the client waits for it (RFC 9110 §10.1.1)."""
 
+    def skip_continue(self) -> None:
+        """The body came without it."""
+
 
 class ClientBody:
     """The body of one request, read on demand and kept for further attempts.
@@ -79,6 +82,26 @@ class ClientBody:
         """Whether nothing more will come from the client."""
         return self._payload is None or self._payload.is_eof()
 
+    def take_arrived(self) -> None:
+        """Take the body at once where all of it has come already: then nothing has to wait.
+
+        Raises: GatewayError `body_too_large`.
+        """
+        payload = self._payload
+        if payload is None or self.replay.is_complete or not payload.is_eof() or payload.exception() is not None:
+            return
+        self._continue.skip_continue()
+        self._take(payload.read_nowait())
+        self.replay.finish()
+
+    def _take(self, piece: bytes) -> None:
+        if not piece:
+            return
+        self.received_bytes += len(piece)
+        if self._limit_bytes and self.received_bytes > self._limit_bytes:
+            raise GatewayError("body_too_large", f"expected at most {self._limit_bytes} bytes")
+        self.replay.append(piece)
+
     async def more(self) -> bool:
         """Take the next piece from the client into the replay buffer; False once the body is whole.
 
@@ -90,10 +113,7 @@ class ClientBody:
         if not piece:
             self.replay.finish()
             return False
-        self.received_bytes += len(piece)
-        if self._limit_bytes and self.received_bytes > self._limit_bytes:
-            raise GatewayError("body_too_large", f"expected at most {self._limit_bytes} bytes")
-        self.replay.append(piece)
+        self._take(piece)
         return True
 
     async def _read_piece(self, payload: StreamReader) -> bytes:
@@ -110,9 +130,12 @@ class ClientBody:
 
     async def read(self, limit_bytes: int) -> bytes:
         """Return the whole body, and keep it for dispatch. Raises: as `more`."""
+        self.take_arrived()
         while await self.more():
             if self.replay.size_bytes > limit_bytes:
                 raise GatewayError("body_too_large", f"expected at most {limit_bytes} bytes to inspect")
+        if self.replay.size_bytes > limit_bytes:
+            raise GatewayError("body_too_large", f"expected at most {limit_bytes} bytes to inspect")
         return self.replay.joined()
 
     def replace(self, data: bytes) -> None:

@@ -204,6 +204,7 @@ class DownstreamConnection(RequestHandler[Any] if TYPE_CHECKING else RequestHand
         self.is_last = True
         if self._payload is not None:
             self._payload.set_exception(ValueError(detail))
+            self._payload.feed_eof()  # nothing more is to be waited for
 
     def _hold(self, data: bytes) -> None:
         self._held += data

@@ -30,6 +30,7 @@ class AnswerWriter:
         "_is_chunked",
         "_is_head_request",
         "_left",
+        "_unsent",
         "_version",
         "_write_timeout_s",
         "has_body",
@@ -53,6 +54,7 @@ class AnswerWriter:
         self.is_kept = is_kept
         self.is_continue_due = False
         self.sent_bytes = 0
+        self._unsent = b""  # the head
 
     @property
     def has_length(self) -> bool:
@@ -64,6 +66,10 @@ class AnswerWriter:
         if self.is_continue_due and not self.is_begun:
             self.is_continue_due = False
             self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def skip_continue(self) -> None:
+        """The client has sent its body without waiting: nothing has to be said (RFC 9110 §10.1.1)."""
+        self.is_continue_due = False
 
     def send_interim(self, head: ResponseHead) -> None:
         """Pass an interim answer on (RFC 9110 §15.2), but not 100, which the client did not ask for; 1.0 knows none."""
@@ -86,7 +92,9 @@ class AnswerWriter:
         lines += self._framing(status, length)
         lines += self._persistence()
         lines += (b"", b"")
-        self._write(b"\r\n".join(lines))
+        # It leaves with the first piece of the body, or at the latest when the loop comes round: one write, not two.
+        self._unsent = b"\r\n".join(lines)
+        asyncio.get_running_loop().call_soon(self._flush)
 
     def _framing(self, status: int, length: int | None) -> list[bytes]:
         if status in _NO_BODY and (status == 204 or length is None):
@@ -134,6 +142,8 @@ class AnswerWriter:
             raise GatewayError("truncated", f"{self._left} bytes of the declared length are missing")
         if self._is_chunked:
             self._write(b"0\r\n\r\n")
+        elif self._unsent:
+            self._write(b"")
         if self._connection.writing_paused:
             await self._drain()
 
@@ -165,17 +175,23 @@ class AnswerWriter:
         except ConnectionError:
             raise GatewayError("client_gone", "the connection closed while the answer was sent") from None
 
-    def _write(self, data: bytes) -> None:
+    def _flush(self) -> None:
         transport = self._connection.transport
-        if transport is None or transport.is_closing():
-            raise GatewayError("client_gone", "the connection closed while the answer was sent")
-        transport.write(data)
+        if self._unsent and transport is not None and not transport.is_closing():
+            unsent, self._unsent = self._unsent, b""
+            transport.write(unsent)
+
+    def _write(self, data: bytes) -> None:
+        self._write_pieces((data,))
 
     def _write_pieces(self, pieces: tuple[bytes, ...]) -> None:
         transport = self._connection.transport
         if transport is None or transport.is_closing():
             raise GatewayError("client_gone", "the connection closed while the answer was sent")
-        transport.writelines(pieces)
+        if self._unsent:
+            unsent, self._unsent = self._unsent, b""
+            pieces = (unsent, *pieces)
+        transport.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
 
 class DateLine:

@@ -30,6 +30,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ..errors import KINDS, Retryable
 from .plan import BUSY_STATUSES, CAUSES, Plan
 
 
@@ -222,12 +223,13 @@ class ExchangeMachine:
 
     def _retry(self, kind: str, now: float, status: int) -> Attempt | None:
         rule, cause = self._plan.retry, CAUSES[kind]
+        retryable = KINDS[kind].retryable
         # Silence is never retried on the same target; a busy one is left alone while others are there.
-        if cause in ("silent", "first_event", "busy") or cause not in rule.on:
+        if retryable is Retryable.NO or cause == "busy" or cause not in rule.on:
             return None
         if cause == "status" and status not in rule.statuses:
             return None
-        return self._again(now, is_fresh=kind == "stale_connection")
+        return self._again(now, is_fresh=retryable is Retryable.REUSED)
 
     def _retry_busy_alone(self, kind: str, now: float, status: int) -> Attempt | None:
         rule = self._plan.retry

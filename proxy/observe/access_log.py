@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
+from ..errors import KINDS
 from ..exchange.exchange import Exchange
 from ..verdicts import Outcome
 
@@ -58,7 +59,8 @@ class AccessLog:
 
     def write(self, exchange: Exchange, outcome: Outcome) -> None:
         """Write the line of an exchange."""
-        self._put(_line(exchange, outcome))
+        if self._thread is not None:
+            self._put(_line(exchange, outcome))
 
     def write_refused(self, peer: str, error: str, status: int, detail: str) -> None:
         """Write the line of what never became a request."""
@@ -100,8 +102,10 @@ def _line(exchange: Exchange, outcome: Outcome) -> dict[str, Any]:
         "target": outcome.target,
         "attempts": outcome.attempts,
         "fallback": outcome.is_fallback,
+        "failures": [_shown(failure) for failure in outcome.failures],
         "cache": outcome.cache,
         "status": outcome.status,
+        "level": KINDS[outcome.error].log_level if outcome.error else "info",
         "error": outcome.error,
         "detail": outcome.detail[:_MAX_TEXT] or None,
         "client_gone": outcome.is_client_gone,

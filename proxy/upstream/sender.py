@@ -19,6 +19,9 @@ class BodySource(Protocol):
 
     replay: ReplayBuffer
 
+    def take_arrived(self) -> None:
+        """Take into `replay` what is whole already, without waiting."""
+
     async def more(self) -> bool:
         """Take one more piece into `replay`; False once the body is whole."""
 
@@ -41,6 +44,7 @@ class Sender:
 
     async def start(self) -> None:
         """Begin to send; returns at once unless the whole body is at hand and small."""
+        self._body.take_arrived()
         replay = self._body.replay
         if replay.is_complete and replay.size_bytes <= _INLINE_BYTES:
             await self._send()

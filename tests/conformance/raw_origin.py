@@ -5,11 +5,14 @@ One thread accepts, one serves each connection; a case is opened with `expect` a
 
 from __future__ import annotations
 
+import select
 import socket
 import struct
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from .case import ANSWERS, Do, Script
 from .wire import LIMIT_S, Message, Stream
@@ -33,7 +36,11 @@ class Attempt:
 
 @dataclass(slots=True, eq=False)
 class _Link:
-    stream: Stream
+    """One connection. `is_active`: its thread has something in hand, and does not wait for bytes."""
+
+    sock: socket.socket
+    stream: Stream = field(init=False)
+    is_active: bool = True
     is_gone: bool = False
 
 
@@ -54,6 +61,7 @@ class RawOrigin:
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self._listener.setblocking(False)
         self.address: tuple[str, int] = self._listener.getsockname()
         self._changed = threading.Condition()
         self._record = Record()
@@ -82,8 +90,13 @@ class RawOrigin:
                 if not attempt.is_done and not attempt.link.is_gone:
                     what = "request" if not attempt.request.is_whole else "exchange"
                     record.faults.append(f"the proxy left an unfinished {what} open: {attempt.request.start!r}")
-                    _shut(attempt.link.stream.sock)
+                    _shut(attempt.link.sock)
         return record
+
+    def quiesce(self) -> None:
+        """Wait until everything that has arrived is recorded; a connection with unread bytes is not overlooked."""
+        with self._changed:
+            self._changed.wait_for(self._is_quiet, LIMIT_S)
 
     def close(self) -> None:
         """End every connection and thread."""
@@ -92,13 +105,12 @@ class RawOrigin:
             links = list(self._links)
         _shut(self._listener)
         for link in links:
-            _shut(link.stream.sock)
+            _shut(link.sock)
         for thread in self._threads:
             thread.join(LIMIT_S)
         self._listener.close()
 
-    def _start(self, work: object, *args: object) -> None:
-        assert callable(work)
+    def _start(self, work: Callable[..., None], *args: _Link) -> None:
         thread = threading.Thread(target=work, args=args, daemon=True)
         self._threads = [one for one in self._threads if one.is_alive()]
         self._threads.append(thread)
@@ -106,16 +118,33 @@ class RawOrigin:
 
     def _accept(self) -> None:
         while True:
-            try:
-                sock, _ = self._listener.accept()
-            except OSError:
-                return
-            link = _Link(Stream(sock, limit_s=None))
+            _wait_readable(self._listener, None)
             with self._changed:
+                try:
+                    sock, _ = self._listener.accept()
+                except BlockingIOError:
+                    continue
+                except OSError:
+                    return
+                link = _Link(sock)
                 self._links.add(link)
+            link.stream = Stream(sock, limit_s=None, park=partial(self._park, link))
             if self._is_closing:
                 _shut(sock)
             self._start(self._serve, link)
+
+    def _park(self, link: _Link, left_s: float | None) -> None:
+        with self._changed:
+            link.is_active = False
+            self._changed.notify_all()
+        _wait_readable(link.sock, left_s)
+        with self._changed:
+            link.is_active = True
+
+    def _is_quiet(self) -> bool:
+        """Under the lock: a thread takes bytes only while active, so unread bytes or an active thread show."""
+        waiting = [self._listener, *(link.sock for link in self._links)]
+        return not any(link.is_active for link in self._links) and not any(_wait_readable(one, 0) for one in waiting)
 
     def _serve(self, link: _Link) -> None:
         stream = link.stream
@@ -145,7 +174,7 @@ class RawOrigin:
             link.is_gone = True
             self._links.discard(link)
             self._changed.notify_all()
-        link.stream.sock.close()
+        link.sock.close()
 
     def _play(self, script: Script, stream: Stream, request: Message, record: Record) -> None:
         for step in script:
@@ -200,6 +229,12 @@ def _await_gone(stream: Stream, request: Message, record: Record) -> None:
     elif stream.sock.fileno() >= 0 and time.monotonic() - began >= LIMIT_S:
         record.faults.append("the proxy kept a connection that had to be dropped")
     stream.sock.close()
+
+
+def _wait_readable(sock: socket.socket, left_s: float | None) -> bool:
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(None if left_s is None else left_s * 1000))
 
 
 def _shut(sock: socket.socket) -> None:

@@ -33,6 +33,7 @@ class Stand:
         finally:
             client.close()
         poison = fetch(self.proxy.address, next(self.numbers))
+        self.origin.quiesce()
         found = faults(case, received, record, self.proxy.is_headgate)
         if poison is not None:
             found.append(poison)

@@ -10,6 +10,7 @@ import re
 import socket
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -72,15 +73,21 @@ class Stream:
     """Reads messages from a connected socket and keeps every byte it got.
 
     With a limit, a wait ends after `limit_s`; without, only when the other side or `socket.shutdown` ends it.
+    `begun` is set by the first bytes; `park` is called to wait for more, with the time that is left for it.
     """
 
     def __init__(
-        self, sock: socket.socket, limit_s: float | None = LIMIT_S, begun: threading.Event | None = None
+        self,
+        sock: socket.socket,
+        limit_s: float | None = LIMIT_S,
+        begun: threading.Event | None = None,
+        park: Callable[[float | None], None] | None = None,
     ) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock = sock
         self.limit_s = limit_s
         self.begun = begun
+        self.park = park
         self.received = bytearray()
         self.end = End.OPEN
         self._buffer = bytearray()
@@ -203,6 +210,8 @@ class Stream:
         left_s = None if deadline is None else deadline - time.monotonic()
         if left_s is not None and left_s <= 0:
             return False
+        if self.park is not None:
+            self.park(left_s)
         self.sock.settimeout(left_s)
         try:
             data = self.sock.recv(262144)

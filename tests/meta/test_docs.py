@@ -34,7 +34,8 @@ from headgate.proxy.observe.observer import Observer
 from headgate.proxy.plugin_types import PluginTypes
 from headgate.proxy.verdicts import Outcome, Settlement
 
-from .pages import PAGES, ROOT, Block, anchor, blocks, headings, links, name_of, prose, rows, text_of
+from .pages import PAGES, Block, anchor, blocks, headings, links, name_of, prose, rows, text_of
+from .tree import ROOT
 
 HOOKS = {name: member for name, member in vars(Hookspecs).items() if name.startswith("headgate_")}
 HELLO = ROOT / "examples" / "headgate-plugin-hello"

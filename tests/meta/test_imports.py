@@ -22,7 +22,8 @@ ALLOWED = {
     "demo": {"demo"},
 }
 # Pure code is given the time, randomness and bytes.
-IMPURE = [
+IMPURE = {"aiohttp", "asyncio", "os", "random", "secrets", "select", "socket", "ssl", "threading", "time", "uvloop"}
+PURE = [
     name
     for name in modules()
     if name.startswith(("headgate.proxy.exchange.", "headgate.proxy.http1.")) or name == "headgate.proxy.gcra"

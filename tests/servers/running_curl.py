@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
-from ..running import RunningGateway, Script, Upstream, process, raw_server, upstream
+from ..integration.openai.background import Background, background
+from ..running import Call, RunningGateway, Script, Upstream, process, upstream
 
 BOUND_S = 40.0
 # No configuration of a user's, no progress bar, and every error said.
 CURL = ("curl", "--disable", "--silent", "--show-error", "--noproxy", "*", "--max-time", str(BOUND_S))
 
-Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +52,37 @@ async def start_curl(*arguments: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(*CURL, *arguments, stdin=pipe, stdout=pipe, stderr=pipe)
 
 
-@contextlib.asynccontextmanager
-async def proxied(script: Script) -> AsyncIterator[tuple[str, Upstream]]:
-    """Give the address of a proxy in front of a scripted upstream."""
-    async with upstream(script) as served, proxy(served.url) as gate:
-        yield f"http://127.0.0.1:{gate.port}", served
+class Stand:
+    """One proxy in front of one upstream; both live in a loop of their own. A test says what the upstream does."""
+
+    def __init__(self, background: Background, served: Upstream, gate: RunningGateway) -> None:
+        self._background = background
+        self._served = served
+        self.url = f"http://127.0.0.1:{gate.port}"
+
+    def play(self, script: Script) -> None:
+        """Set what the upstream does with every request from now on, and forget what it saw."""
+        self._served.script = script
+        self._served.calls.clear()
+
+    @property
+    def calls(self) -> list[Call]:
+        """What the upstream saw."""
+        return self._served.calls
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine in the upstream's loop."""
+        return self._background.run(work)
+
+    def curl(self, *arguments: str, path: str = "/", body: bytes | None = None) -> Done:
+        """Ask with curl."""
+        return self.run(curl(*arguments, self.url + path, body=body))
 
 
-@contextlib.asynccontextmanager
-async def proxied_raw(serve: Serve) -> AsyncIterator[tuple[str, RunningGateway]]:
-    """Give the address of a proxy in front of a server that reads connections itself."""
-    async with raw_server(serve) as port, proxy(f"http://127.0.0.1:{port}") as gate:
-        yield f"http://127.0.0.1:{gate.port}", gate
-
-
-def proxy(url: str) -> contextlib.AbstractAsyncContextManager[RunningGateway]:
-    return process(("proxy", url, "--listen", "127.0.0.1:0"), Path("no configuration file"))
+@contextlib.contextmanager
+def proxy_stand(script: Script) -> Iterator[Stand]:
+    """Run `headgate proxy` in front of an upstream."""
+    with background() as loop, loop.holding(upstream(script)) as served:
+        command = ("proxy", served.url, "--listen", "127.0.0.1:0")
+        with loop.holding(process(command, Path("no configuration file"))) as gate:
+            yield Stand(loop, served, gate)

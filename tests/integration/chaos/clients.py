@@ -98,7 +98,7 @@ class ChaosClient:
         except TimeoutError:
             result.outcome = "lost"
         except (asyncio.IncompleteReadError, ConnectionError) as error:
-            if result.status or getattr(error, "partial", b""):
+            if result.status or (isinstance(error, asyncio.IncompleteReadError) and error.partial):
                 result.outcome = "cut"
         if result.outcome == "cut":
             result.tail = await _rest(reader)

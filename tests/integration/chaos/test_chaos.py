@@ -167,5 +167,5 @@ def test_no_answer_is_wrong_no_request_runs_twice_and_none_is_lost_while_origins
     # The run was worth it: everything happened, and yet most were served.
     assert ledger.faults.keys() == FAULTS.keys()
     assert ledger.num_lies > 5
-    assert outcomes["whole", 200] > 0.75 * len(results)
+    assert outcomes["whole", 200] > 0.65 * len(results)
     assert sum(number for (outcome, _), number in outcomes.items() if outcome == "cut") > 20

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -142,3 +143,12 @@ def test_a_bad_port_is_refused(port: str) -> None:
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=BOUND_S)
+
+
+def test_where_the_client_is_missing_the_snippet_installs_it_first() -> None:
+    program = (
+        "import sys; sys.modules['openai'] = None; from headgate.demo.guide import guide; print(guide('U', 'A', 1))"
+    )
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    install = f"{sys.executable} -m pip install -q openai\n{sys.executable} - <<'END'\n"
+    assert install in printed
