@@ -12,6 +12,7 @@ from pydantic import PlainValidator, ValidationInfo
 from .scope import scope_of
 from .wording import Words, shown
 
+_MAX_PATH_CHARACTERS = 1024
 _WORDS = Words("the path of a readable file", "paths", "`certs/gate.pem`")
 _LOG_WORDS = Words("`off`, `-` or the path of a file", "paths", "`access.log`")
 

@@ -37,9 +37,7 @@ class ListenerLimits(Section):
     """What one listener accepts at most."""
 
     head: Annotated[ByteSize, Field(ge=256)] = Field(default=32 << 10, description="Size of a request head.")
-    line: Annotated[ByteSize, Field(ge=64)] = Field(
-        default=8 << 10, description="Size of the request line."
-    )
+    line: Annotated[ByteSize, Field(ge=64)] = Field(default=8 << 10, description="Size of the request line.")
     fields: Annotated[Whole, Field(ge=1, le=10_000)] = Field(default=100, description="Number of fields of a request.")
     connections: Annotated[Whole, Field(ge=1, le=1_000_000)] = Field(
         default=10_000, description="Number of open connections."

@@ -64,7 +64,8 @@ class AccessLog:
 
     def write_refused(self, peer: str, error: str, status: int, detail: str) -> None:
         """Write the line of what never became a request."""
-        self._put({"ts": _now(), "peer": peer, "status": status, "error": error, "detail": detail[:_MAX_TEXT]})
+        line = {"ts": _now(), "peer": peer, "status": status, "level": KINDS[error].log_level, "error": error}
+        self._put({**line, "detail": detail[:_MAX_TEXT]})
 
     def _put(self, line: dict[str, Any]) -> None:
         if self._thread is None:

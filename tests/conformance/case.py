@@ -72,13 +72,12 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What one request must be when it reaches the origin; `fields` as in Answer."""
+    """What one request must be when it reaches the origin, whole; `fields` as in Answer."""
 
     method: bytes = b"GET"
     target: bytes = b"/case"
     body: bytes = b""
     fields: Mapping[bytes, Wanted] = field(default_factory=dict)
-    is_whole: bool = True
 
     @property
     def echo(self) -> bytes:

@@ -4,102 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from ...running import Answer, Call, RunningGateway, Script, Upstream, client, fetch, gateway, upstream
+from ...running import Answer, Call, RunningGateway, Script, client, fetch, gateway
+from ..openai.background import Background, background
+from .fan import SSE_HEAD, Fan, Stand, config, silent, streaming
 
 BOUND_S = 0.100
 NUM_EACH = 20
-SSE_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 JSON = "Content-Type: application/json"
 
 
-@dataclass
-class Stand:
-    """A gateway whose only route asks every target at once. `left_at` tells when each waiting target was left."""
-
-    gate: RunningGateway
-    targets: list[Upstream]
-    left_at: dict[int, float]
-    left: asyncio.Event
-
-    async def until_left(self, *numbers: int) -> float:
-        """Wait until these targets were left; the latest instant."""
-        async with asyncio.timeout(5):
-            while not self.left_at.keys() >= set(numbers):
-                self.left.clear()
-                await self.left.wait()
-        return max(self.left_at[number] for number in numbers)
+@pytest.fixture(scope="module")
+def behind() -> Iterator[Background]:
+    with background() as loop:
+        yield loop
 
 
-@asynccontextmanager
-async def stand(
-    strategy: str, *scripts: Script, options: dict[str, Any] | None = None, **route: Any
-) -> AsyncIterator[Stand]:
-    left_at: dict[int, float] = {}
-    left = asyncio.Event()
-
-    def watched(number: int, script: Script) -> Script:
-        async def play(call: Call) -> None:
-            await script(call)
-            if script in (silent, streaming):
-                await call.gone()
-                left_at[number] = time.monotonic()
-                left.set()
-                raise ConnectionError("left")
-
-        return play
-
-    async with AsyncExitStack() as stack:
-        served = [
-            await stack.enter_async_context(upstream(watched(number, script))) for number, script in enumerate(scripts)
-        ]
-        names = [f"t{number}" for number in range(len(served))]
-        config = {
-            "listeners": [{"address": "127.0.0.1:0"}],
-            "clusters": {name: {"endpoints": [up.url]} for name, up in zip(names, served, strict=True)},
-            "plugins": {"aggregate": {}},
-            "routes": [
-                {
-                    "name": "fan",
-                    "match": {"path": "/{*rest}"},
-                    "targets": names,
-                    "stages": {"aggregate": ["aggregate"]},
-                    "plugins": {"aggregate": {"strategy": strategy, **(options or {})}},
-                    **route,
-                }
-            ],
-        }
-        gate = await stack.enter_async_context(gateway(config))
-        yield Stand(gate, served, left_at, left)
+@pytest.fixture(scope="module")
+def shared_gateway(behind: Background) -> Iterator[RunningGateway]:
+    """One gateway for all: each test gives it a configuration of its own."""
+    with behind.holding(gateway(config([]), TOKEN="token")) as gate:
+        yield gate
 
 
-def run(
-    strategy: str,
-    test: Callable[[Stand], Awaitable[None]],
-    *scripts: Script,
-    options: dict[str, Any] | None = None,
-    **route: Any,
-) -> None:
-    async def main() -> None:
-        async with stand(strategy, *scripts, options=options, **route) as made:
-            await test(made)
-
-    asyncio.run(main())
-
-
-async def silent(call: Call) -> None:
-    """Wait until the gateway leaves (see `stand`)."""
-
-
-async def streaming(call: Call) -> None:
-    """Begin to answer, then wait until the gateway leaves (see `stand`)."""
-    await call.send(SSE_HEAD + b"d\r\ndata: first\n\n\r\n")
+@pytest.fixture
+def fan(behind: Background, shared_gateway: RunningGateway) -> Fan:
+    return Fan(behind, shared_gateway)
 
 
 async def good(call: Call) -> None:
@@ -145,7 +79,7 @@ def giving(body: bytes, *fields: str) -> Script:
     return script
 
 
-def test_the_fast_one_wins_and_the_others_are_left_at_once() -> None:
+def test_the_fast_one_wins_and_the_others_are_left_at_once(fan: Fan) -> None:
     async def test(made: Stand) -> None:
         async def when_all_were_asked(call: Call) -> None:
             asked = len(made.targets[1].calls)
@@ -163,12 +97,12 @@ def test_the_fast_one_wins_and_the_others_are_left_at_once() -> None:
             assert answer.field("x-headgate-target") == "t1"
             delays.append(await made.until_left(0, 2) - answered_at)
         assert max(delays) <= BOUND_S
-        await made.gate.until(lambda: len(made.gate.log()) == NUM_EACH)
+        await made.gate.until(lambda: len(made.log()) == NUM_EACH)
 
-    run("first", test, silent, good, silent)
+    fan.run("first", test, silent, good, silent)
 
 
-def test_a_good_answer_that_comes_later_beats_a_bad_one() -> None:
+def test_a_good_answer_that_comes_later_beats_a_bad_one(fan: Fan) -> None:
     is_bad_there = asyncio.Event()
 
     async def bad(call: Call) -> None:
@@ -183,30 +117,30 @@ def test_a_good_answer_that_comes_later_beats_a_bad_one() -> None:
         answer = await fetch(made.gate.port)
         assert (answer.status, answer.field("x-headgate-target")) == (200, "t1")
 
-    run("first", test, bad, later)
+    fan.run("first", test, bad, later)
 
 
-def test_where_all_fail_the_least_bad_answer_is_given() -> None:
+def test_where_all_fail_the_least_bad_answer_is_given(fan: Fan) -> None:
     async def test(made: Stand) -> None:
         answer = await fetch(made.gate.port)
         assert (answer.status, answer.body) == (404, b"404 Not Found")
 
-    run("first", test, failing("500 No"), failing("404 Not Found"), reset)
+    fan.run("first", test, failing("500 No"), failing("404 Not Found"), reset)
 
 
-def test_where_no_target_answers_there_is_one_typed_error() -> None:
+def test_where_no_target_answers_there_is_one_typed_error(fan: Fan) -> None:
     async def test(made: Stand) -> None:
         answer = await fetch(made.gate.port, "POST", "/v1/x", b"{}")
         assert (answer.status, answer.json()["error"]["code"]) == (502, "reset")
         assert [len(target.calls) for target in made.targets] == [1, 1]
-        await made.gate.until(lambda: made.gate.log())
-        assert made.gate.log()[0]["error"] == "reset"
+        await made.gate.until(lambda: made.log())
+        assert made.log()[0]["error"] == "reset"
 
-    run("first", test, reset, reset)
+    fan.run("first", test, reset, reset)
 
 
 @pytest.mark.parametrize("strategy", ["first", "all"])
-def test_a_body_that_comes_in_pieces_is_sent_whole_to_each_target_once(strategy: str) -> None:
+def test_a_body_that_comes_in_pieces_is_sent_whole_to_each_target_once(fan: Fan, strategy: str) -> None:
     body = b"".join(b"piece %d;" % number for number in range(2_000))
 
     async def test(made: Stand) -> None:
@@ -222,23 +156,23 @@ def test_a_body_that_comes_in_pieces_is_sent_whole_to_each_target_once(strategy:
         assert answer.status == 200
         assert [[call.body for call in target.calls] for target in made.targets] == [[body]] * 3
 
-    run(strategy, test, *together(3, echo))
+    fan.run(strategy, test, *together(3, echo))
 
 
 @pytest.mark.parametrize("strategy", ["first", "all"])
 @pytest.mark.parametrize("bound", [{"replay_buffer": "1KiB"}, {"options": {"max_body_bytes": 1024}}])
 def test_a_body_too_large_to_be_sent_to_several_is_refused_before_anybody_is_asked(
-    strategy: str, bound: dict[str, Any]
+    fan: Fan, strategy: str, bound: dict[str, Any]
 ) -> None:
     async def test(made: Stand) -> None:
         answer = await fetch(made.gate.port, "POST", "/x", b"x" * 2_000)
         assert answer.status == 413
         assert [target.calls for target in made.targets] == [[], []]
 
-    run(strategy, test, echo, echo, **bound)
+    fan.run(strategy, test, echo, echo, **bound)
 
 
-def test_the_winner_is_streamed_event_by_event() -> None:
+def test_the_winner_is_streamed_event_by_event(fan: Fan) -> None:
     turns: asyncio.Queue[int] = asyncio.Queue()
 
     async def events(call: Call) -> None:
@@ -256,10 +190,10 @@ def test_the_winner_is_streamed_event_by_event() -> None:
                 turns.put_nowait(number)
             await asyncio.wait_for(connected.reader.readuntil(b"\r\n0\r\n\r\n"), 5)
 
-    run("first", test, events, silent)
+    fan.run("first", test, events, silent)
 
 
-def test_a_winner_that_is_cut_is_shown_as_cut() -> None:
+def test_a_winner_that_is_cut_is_shown_as_cut(fan: Fan) -> None:
     async def half(call: Call) -> None:
         await call.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
         call.reset()
@@ -269,11 +203,11 @@ def test_a_winner_that_is_cut_is_shown_as_cut() -> None:
         answer = await fetch(made.gate.port)
         assert (answer.status, answer.is_whole) == (200, False)
 
-    run("first", test, half, silent)
+    fan.run("first", test, half, silent)
 
 
 @pytest.mark.parametrize("strategy", ["first", "all"])
-def test_a_client_that_leaves_takes_every_branch_with_it(strategy: str) -> None:
+def test_a_client_that_leaves_takes_every_branch_with_it(fan: Fan, strategy: str) -> None:
     async def test(made: Stand) -> None:
         delays = []
         for number in range(NUM_EACH):
@@ -281,17 +215,17 @@ def test_a_client_that_leaves_takes_every_branch_with_it(strategy: str) -> None:
             async with client(made.gate.port) as leaving:
                 await leaving.send("POST", "/x", b"{}")
                 for target in made.targets:
-                    await target.until(lambda target=target: len(target.calls) > number)  # type: ignore[misc]
+                    await target.until(lambda target=target, number=number: len(target.calls) > number)  # type: ignore[misc]
                 left_at = time.monotonic()
             delays.append(await made.until_left(0, 1, 2) - left_at)
         assert max(delays) <= BOUND_S
-        await made.gate.until(lambda: len(made.gate.log()) == NUM_EACH)
-        assert {line["error"] for line in made.gate.log()} == {"client_gone"}
+        await made.gate.until(lambda: len(made.log()) == NUM_EACH)
+        assert {line["error"] for line in made.log()} == {"client_gone"}
 
-    run(strategy, test, silent, silent, silent)
+    fan.run(strategy, test, silent, silent, silent)
 
 
-def test_a_client_that_leaves_a_winning_stream_closes_it() -> None:
+def test_a_client_that_leaves_a_winning_stream_closes_it(fan: Fan) -> None:
     async def test(made: Stand) -> None:
         async with client(made.gate.port) as leaving:
             await leaving.send("GET", "/x")
@@ -299,14 +233,14 @@ def test_a_client_that_leaves_a_winning_stream_closes_it() -> None:
             left_at = time.monotonic()
         assert await made.until_left(0) - left_at <= BOUND_S
 
-    run("first", test, streaming, silent)
+    fan.run("first", test, streaming, silent)
 
 
 def branches(answer: Answer) -> list[tuple[str, str, int | None, str | None]]:
     return [(one["target"], one["outcome"], one["status"], one["error"]) for one in answer.json()["branches"]]
 
 
-def test_all_tells_what_became_of_every_branch_in_the_order_of_the_targets() -> None:
+def test_all_tells_what_became_of_every_branch_in_the_order_of_the_targets(fan: Fan) -> None:
     async def test(made: Stand) -> None:
         began = time.monotonic()
         answer = await fetch(made.gate.port, "POST", "/x", b"asked")
@@ -324,29 +258,29 @@ def test_all_tells_what_became_of_every_branch_in_the_order_of_the_targets() -> 
         assert await made.until_left(0, 4) - (began + took_s) <= BOUND_S
         assert [call.body for target in made.targets for call in target.calls] == [b"asked"] * 5
 
-    run("all", test, silent, good, failing("500 No"), reset, streaming, deadline="500ms")
+    fan.run("all", test, silent, good, failing("500 No"), reset, streaming, deadline="500ms")
 
 
-def test_a_client_may_shorten_the_deadline_of_all() -> None:
+def test_a_client_may_shorten_the_deadline_of_all(fan: Fan) -> None:
     async def test(made: Stand) -> None:
         began = time.monotonic()
         answer = await fetch(made.gate.port, "GET", "/x", None, "X-Headgate-Deadline-Ms: 300")
         assert time.monotonic() - began <= 0.3 + BOUND_S
         assert [outcome for _, outcome, _, _ in branches(answer)] == ["ok", "timeout"]
 
-    run("all", test, good, silent)
+    fan.run("all", test, good, silent)
 
 
-def test_all_with_no_good_branch_is_no_good_answer() -> None:
+def test_all_with_no_good_branch_is_no_good_answer(fan: Fan) -> None:
     async def test(made: Stand) -> None:
         answer = await fetch(made.gate.port)
         assert answer.status == 502
         assert branches(answer) == [("t0", "error", 503, None), ("t1", "error", None, "reset")]
 
-    run("all", test, failing("503 No"), reset)
+    fan.run("all", test, failing("503 No"), reset)
 
 
-def test_all_shows_json_text_and_bytes_as_they_came() -> None:
+def test_all_shows_json_text_and_bytes_as_they_came(fan: Fan) -> None:
     exact = b'{"big": 123456789012345678901234567890, "one": 1.0, "twice": 1, "twice": 2}'
     deep = b'{"a":' * 600 + b"1" + b"}" * 600
 
@@ -359,7 +293,7 @@ def test_all_shows_json_text_and_bytes_as_they_came() -> None:
         assert deep in answer.body
         assert bodies[2:] == ["text \u00e9", {"base64": "/wA="}, "{no json", ""]
 
-    run(
+    fan.run(
         "all",
         test,
         giving(exact, "Content-Type: application/json; charset=utf-8"),
@@ -371,15 +305,15 @@ def test_all_shows_json_text_and_bytes_as_they_came() -> None:
     )
 
 
-def test_a_branch_that_answers_too_much_is_an_error_and_costs_the_others_nothing() -> None:
+def test_a_branch_that_answers_too_much_is_an_error_and_costs_the_others_nothing(fan: Fan) -> None:
     async def test(made: Stand) -> None:
         answer = await fetch(made.gate.port)
         assert branches(answer) == [("t0", "error", None, "answer_too_large"), ("t1", "ok", 200, None)]
 
-    run("all", test, giving(b"x" * 1_001), giving(b"x" * 1_000), options={"max_branch_bytes": 1_000})
+    fan.run("all", test, giving(b"x" * 1_001), giving(b"x" * 1_000), options={"max_branch_bytes": 1_000})
 
 
-def test_a_branch_that_is_cut_is_an_error() -> None:
+def test_a_branch_that_is_cut_is_an_error(fan: Fan) -> None:
     async def half(call: Call) -> None:
         await call.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
         call.reset()
@@ -388,4 +322,4 @@ def test_a_branch_that_is_cut_is_an_error() -> None:
     async def test(made: Stand) -> None:
         assert branches(await fetch(made.gate.port)) == [("t0", "error", None, "truncated"), ("t1", "ok", 200, None)]
 
-    run("all", test, half, good)
+    fan.run("all", test, half, good)

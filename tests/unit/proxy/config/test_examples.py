@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import headgate.proxy
 from headgate.plugins.model_route import ModelRoute
 from headgate.proxy.config.explain import explain
 from headgate.proxy.config.load import check
 from headgate.proxy.config.plugin_schema import PluginSchema
 
-EXAMPLES = Path(headgate.proxy.__file__).parents[1] / "examples"
+EXAMPLES = Path(__file__).parents[4] / "examples"
 SCHEMAS = {"model_route": PluginSchema("model_route", ModelRoute.Config, None, frozenset({"route", "aggregate"}))}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from headgate.proxy.config import reference
 from headgate.proxy.config.section import Section
 
-PAGE = Path(reference.__file__).parents[2] / "docs" / "configuration.md"
+PAGE = Path(__file__).parents[4] / "docs" / "configuration.md"
 
 
 def _sections(kind: type[Section] = Section) -> list[type[Section]]:
