@@ -61,7 +61,7 @@ $(VENV)/.torch: | $(BIN)/pip
 
 $(VENV)/.run: $(SOURCES) | $(VENV)/.torch
 	$(PIP) install -q -c constraints.txt setuptools cython
-	$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[inference]'
+	$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[inference]' openai
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.run

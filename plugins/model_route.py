@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from urllib.parse import unquote
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,6 +14,9 @@ from ..proxy.exchange.fields import Fields
 from ..proxy.exchange.message import Response
 from ..proxy.hookspecs import ModelInfo, Setup, hookimpl
 from ..proxy.verdicts import Reject, Route
+
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+_MODELS_PATH = re.compile(r"(?:/.*?)??/models/?(?:(?<=/)(?P<name>.+?)/?)?")
 
 
 class ModelRoute:
@@ -45,8 +50,9 @@ class ModelRoute:
 
     @hookimpl
     def headgate_route(self, exchange: Exchange) -> Route | Reject | None:
-        """Give the targets of the model that was asked for; nothing to say where there is no body to name one."""
-        if exchange.request.body.is_empty:
+        """Give the targets of the model that was asked for; nothing to say where nobody has to name one."""
+        request = exchange.request
+        if request.body.is_empty and (exchange.groups or request.method not in _WITH_BODY):
             return None
         asked = exchange.model if exchange.model is not None else self._default
         if asked is None:
@@ -60,13 +66,13 @@ class ModelRoute:
     @hookimpl
     def headgate_aggregate(self, exchange: Exchange) -> Response | Reject | None:
         """Answer the list of models, or one of them."""
-        head, _, last = exchange.request.path.rstrip("/").rpartition("/models")
-        if exchange.request.method not in ("GET", "HEAD") or not (head or last or "/models" in exchange.request.path):
+        found = _MODELS_PATH.fullmatch(exchange.request.path)
+        if exchange.request.method not in ("GET", "HEAD") or found is None:
             return None
-        if not last:
+        if found["name"] is None:
             entries = [self._entry(name) for name in self._usable(exchange)]
             return _json({"object": "list", "data": entries})
-        name = self._canonical.get(last.removeprefix("/"))
+        name = self._canonical.get(unquote(found["name"]))
         if name is None or name not in exchange.models or not _may_use(exchange, name):
             return Reject("model_not_found")
         return _json(self._entry(name))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from json.scanner import make_scanner
 from typing import Any, cast
+
+import orjson
 
 from .errors import GatewayError
 
@@ -17,11 +20,15 @@ def _refuse_constant(name: str) -> object:
 
 _scan_value = cast(Any, make_scanner)(json.JSONDecoder(parse_constant=_refuse_constant))
 _SPACE = " \t\n\r"
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 @dataclass(frozen=True, slots=True)
 class BodyScan:
-    """The top-level members that matter for routing. `model_span` are character positions of the model's JSON text."""
+    """The top-level members that matter for routing.
+
+    `model_span` are character positions of the model's JSON text; where there is none, both are where it may be put.
+    """
 
     text: str
     model: str | None
@@ -31,27 +38,36 @@ class BodyScan:
     def with_model(self, model: str) -> bytes:
         """Return the body with another model, everything else as it came."""
         start, end = self.model_span
-        return (self.text[:start] + json.dumps(model, ensure_ascii=False) + self.text[end:]).encode()
+        written = json.dumps(model, ensure_ascii=False)
+        if self.model is None:
+            is_alone = self.text[_skip(self.text, start)] == "}"
+            written = f'"model": {written}' if is_alone else f'"model": {written}, '
+        return (self.text[:start] + written + self.text[end:]).encode()
 
 
 def scan(body: bytes) -> BodyScan:
     """Read the top level of a JSON object.
 
-    Raises: GatewayError `bad_body` for what is not one JSON object, or where `model` stands twice or is no string: then
-    the gateway and the service might each read another one. Cost: linear in the body.
+    Raises: GatewayError `bad_body` for what is not one JSON object, or where `model` stands twice, in other letters, or
+    is no string: then the gateway and the service might each read another one. Cost: linear in the body.
     """
     try:
         text = body.decode()
         members = _members(text)
+        if _SURROGATE.search(text):
+            orjson.loads(body)  # half a pair is no character: it could be neither compared nor written again
     except (UnicodeDecodeError, ValueError, StopIteration, RecursionError) as error:
         raise GatewayError("bad_body", str(error), public="the body is not a JSON object") from None
-    spans = [(start, end, value) for key, start, end, value in members if key == "model"]
-    if len(spans) > 1:
-        raise GatewayError("bad_body", "`model` stands twice", public="the body names `model` more than once")
+    spans = [(key, start, end, value) for key, start, end, value in members if key.lower() == "model"]
     is_stream = any(key == "stream" and value is True for key, _, _, value in members)
     if not spans:
-        return BodyScan(text, None, (0, 0), is_stream)
-    start, end, value = spans[0]
+        at = text.index("{") + 1
+        return BodyScan(text, None, (at, at), is_stream)
+    key, start, end, value = spans[0]
+    if len(spans) > 1:
+        raise GatewayError("bad_body", "`model` stands twice", public="the body names `model` more than once")
+    if key != "model":  # some services read names in any letters
+        raise GatewayError("bad_body", f"`{key}` for `model`", public="the body must call its model `model`")
     if not isinstance(value, str):
         raise GatewayError("bad_body", "`model` is no string", public="`model` must be a string")
     return BodyScan(text, value, (start, end), is_stream)

@@ -123,8 +123,8 @@ class DownstreamConnection(RequestHandler[Any] if TYPE_CHECKING else RequestHand
 
     def eof_received(self) -> None:
         """The client closed its sending side: it is taken as gone (the transport closes)."""
-        if self._phase is Phase.BODY and self._payload is not None and not self._payload.is_eof():
-            self._payload.set_exception(ConnectionResetError("the client closed inside its body"))
+        if self._phase is Phase.BODY:
+            self._end_body(ConnectionResetError("the client closed inside its body"))
 
     def data_received(self, data: bytes) -> None:
         """Take bytes from the client."""
@@ -202,9 +202,15 @@ class DownstreamConnection(RequestHandler[Any] if TYPE_CHECKING else RequestHand
     def _break_body(self, detail: str) -> None:
         self._phase = Phase.DISCARD
         self.is_last = True
-        if self._payload is not None:
-            self._payload.set_exception(ValueError(detail))
-            self._payload.feed_eof()  # nothing more is to be waited for
+        self._end_body(ValueError(detail))
+
+    def _end_body(self, error: Exception) -> None:
+        """Nothing more of the body will come; whoever still wants it is told why."""
+        if self._payload is None or self._payload.is_eof():
+            return
+        if self._is_handling:
+            self._payload.set_exception(error)
+        self._payload.feed_eof()
 
     def _hold(self, data: bytes) -> None:
         self._held += data

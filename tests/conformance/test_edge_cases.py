@@ -1,7 +1,8 @@
 """HTTP/1.1 edge cases over raw sockets, against the gateway as a process of its own.
 
-The rows are data (`table_*.py`): the bytes, the outcomes that are allowed, and the sentence that says so. Where a source
-leaves a choice, a row lists several outcomes; where it bears on security there is one. For every row these hold besides:
+The rows are data (`table_*.py`): the bytes, the outcomes that are allowed, and the sentence that says so.
+Where a source leaves a choice, a row lists several outcomes; where it bears on security there is one.
+For every row these hold besides:
 
 - what reaches the origin and what reaches the client is well-formed, each message with one framing;
 - one more request is answered rightly, on the same connection where it is open, and on a new one;

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from headgate.proxy.exchange.exchange import Exchange
 from headgate.proxy.exchange.fields import Fields
 from headgate.proxy.exchange.message import Response
 from headgate.proxy.hookspecs import hookimpl
-from pydantic import BaseModel, ConfigDict, Field
 
 
 class Hello:

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from ...running import Call, RunningGateway, Script, Upstream, fetch, upstream
+from ...http_client import fetch
+from ...running import RunningGateway
+from ...upstream import Call, Script, Upstream, upstream
 from ..openai.background import Background
 
 SSE_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"

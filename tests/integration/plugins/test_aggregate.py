@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from ...running import Answer, Call, RunningGateway, Script, client, fetch, gateway
+from ...http_client import Answer, client, fetch
+from ...running import RunningGateway, gateway
+from ...upstream import Call, Script
 from ..openai.background import Background, background
 from .fan import SSE_HEAD, Fan, Stand, config, silent, streaming
 
