@@ -14,26 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .http_client import Answer as Answer
-from .http_client import Client as Client
-from .http_client import client as client
-from .http_client import fetch as fetch
-from .upstream import (
-    Call as Call,
-)
-from .upstream import (
-    Script as Script,
-)
-from .upstream import (
-    Upstream as Upstream,
-)
-from .upstream import (
-    raw_server as raw_server,
-)
-from .upstream import (
-    upstream as upstream,
-)
-
 READY_S = 30.0
 WAIT_S = 10.0
 

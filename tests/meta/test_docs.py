@@ -152,7 +152,8 @@ def test_every_metric_of_the_core_is_documented() -> None:
 def test_every_field_of_the_access_log_is_documented(tmp_path: Path) -> None:
     log = AccessLog(str(tmp_path / "access.log"))
     log.write(
-        exchange(), Outcome(200, None, "", None, 0, False, None, 0, 0, 0.0, None, None, None, None, False, {"a": "b"})
+        exchange(),
+        Outcome(200, None, "", None, 0, False, None, 0, 0, 0.0, None, None, None, None, False, extra={"a": "b"}),
     )
     log.write_refused("127.0.0.1", "bad_request", 400, "")
     log.close()
@@ -168,6 +169,9 @@ class Nobody:
 
     def send_continue(self) -> None:
         """Nobody waits."""
+
+    def skip_continue(self) -> None:
+        """Nobody waited."""
 
 
 def exchange() -> Exchange:

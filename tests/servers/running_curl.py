@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..integration.openai.background import Background, background
-from ..running import Call, RunningGateway, Script, Upstream, process, upstream
+from ..running import RunningGateway, process
+from ..upstream import Call, Script, Upstream, upstream
 
 BOUND_S = 40.0
 # No configuration of a user's, no progress bar, and every error said.

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ..running import Call, gateway, plain, upstream
+from ..running import gateway, plain
+from ..upstream import Call, upstream
 from .running_curl import Done, Stand, curl, proxy_stand, start_curl
 
 MIB = 1 << 20
