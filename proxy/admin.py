@@ -51,7 +51,7 @@ class Admin:
                 web.post("/reload", self._reload),
             ]
         )
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
         await self._runner.setup()
         await web.SockSite(self._runner, bound).start()
         host, port = bound.getsockname()[:2]
@@ -85,7 +85,7 @@ class Admin:
         scheme, _, given = authorization.partition(" ")
         if token is None or scheme.lower() != "bearer":
             return False
-        return hmac.compare_digest(given.strip().encode(), token.reveal().encode())
+        return hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), token.reveal().encode())
 
     async def _livez(self, request: web.Request) -> web.Response:
         return web.Response(text="alive\n")

@@ -19,7 +19,8 @@ def _refuse_constant(name: str) -> object:
 
 
 _scan_value = cast(Any, make_scanner)(json.JSONDecoder(parse_constant=_refuse_constant))
-_SPACE = " \t\n\r"
+_WHITESPACE = re.compile(r"[ \t\n\r]*")
+MAX_MEMBERS = 1000  # each costs a step on the loop
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -87,6 +88,8 @@ def _members(text: str) -> list[tuple[str, int, int, object]]:
         start = _skip(text, _expect(text, _skip(text, at), ":"))
         value, end = _scan_value(text, start)
         members.append((key, start, end, value))
+        if len(members) > MAX_MEMBERS:
+            raise ValueError(f"expected at most {MAX_MEMBERS} members")
         at = _skip(text, end)
         if text[at : at + 1] == "}":
             _end(text, at + 1)
@@ -95,9 +98,8 @@ def _members(text: str) -> list[tuple[str, int, int, object]]:
 
 
 def _skip(text: str, at: int) -> int:
-    while at < len(text) and text[at] in _SPACE:
-        at += 1
-    return at
+    found = _WHITESPACE.match(text, at)
+    return found.end() if found else at
 
 
 def _expect(text: str, at: int, wanted: str) -> int:

@@ -18,7 +18,7 @@ def error_response(error: GatewayError, request_id: str, path: str) -> Response:
             "type": f"urn:headgate:error:{error.kind.name}",
             "title": error.kind.message,
             "status": error.kind.status,
-            "detail": error.public,
+            "detail": _shown(error.public),
             "request_id": request_id,
         }
         body, media_type = orjson.dumps(problem), "application/problem+json"
@@ -32,7 +32,7 @@ def openai_error(error: GatewayError, request_id: str) -> bytes:
     return orjson.dumps(
         {
             "error": {
-                "message": error.public,
+                "message": _shown(error.public),
                 "type": kind.error_type,
                 "param": None,
                 "code": kind.code,
@@ -45,3 +45,8 @@ def openai_error(error: GatewayError, request_id: str) -> bytes:
 def error_event(error: GatewayError, request_id: str) -> bytes:
     """Return the in-band event that ends a stream which cannot go on."""
     return b"data: " + openai_error(error, request_id) + b"\n\n"
+
+
+def _shown(text: str) -> str:
+    # A plugin's words may repeat what a client said: half a surrogate pair is no text.
+    return text.encode("utf-8", "replace").decode()

@@ -25,9 +25,30 @@ SPOOFABLE = frozenset(
         b"x-original-url",
         b"x-rewrite-url",
         b"x-original-host",
+        b"x-original-uri",
+        b"x-original-forwarded-for",
+        b"x-forwarded",
+        b"x-forwarded-scheme",
+        b"x-forwarded-path",
+        b"x-forwarded-uri",
+        b"x-cluster-client-ip",
+        b"true-client-ip",
+        b"cf-connecting-ip",
+        b"fastly-client-ip",
+        b"proxy",
     }
 )
+# What frames or addresses a message, or is ours to say: an upstream that reads `_` as `-` must not find it.
+_FRAMING = frozenset({b"host", b"content-length", b"transfer-encoding", b"connection", b"authorization", b"x-api-key"})
 _MAX_HOPS = 32
+
+
+def is_spoofable(name: bytes) -> bool:
+    """Whether a client may not set the field `name` (lower case); `_` counts as `-`, as many servers read it."""
+    canonical = name.replace(b"_", b"-")
+    if canonical in SPOOFABLE or canonical.startswith(b"x-headgate-"):
+        return True
+    return canonical != name and canonical in _FRAMING
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +90,8 @@ def origin_of(peer: str, is_tls: bool, host: str, fields: Fields, trusted: tuple
 
 def forwarded_fields(origin: Origin, style: str) -> list[tuple[bytes, bytes]]:
     """Return the fields that tell an upstream where the request came from (RFC 7239 for `forwarded`)."""
-    hops = (*origin.chain, origin.peer)
+    # A zone means nothing on another machine; a Unix socket has no address (RFC 7239 §6.2).
+    hops = (*origin.chain, origin.peer.partition("%")[0] or "unknown")
     pairs: list[tuple[str, str]] = []
     if style in ("x-forwarded", "both"):
         pairs += [("x-forwarded-for", ", ".join(hops)), ("x-forwarded-proto", origin.scheme)]
@@ -93,7 +115,7 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
     elif text.count(":") == 1:
         text = text.partition(":")[0]
     try:
-        address = ip_address(text)
+        address = ip_address(text.partition("%")[0])
     except ValueError:
         return None
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .body_scan import BodyScan
 from .exchange.exchange import Exchange
 from .exchange.replay import ReplayBuffer
-from .forwarded import SPOOFABLE, Origin, forwarded_fields
+from .forwarded import Origin, forwarded_fields, is_spoofable
 from .http1.fields import end_to_end
 from .upstream.attempt import OutgoingHead
 from .upstream.cluster import Cluster, Member
@@ -41,7 +41,7 @@ class Outgoing:
         kept = [
             pair
             for pair in end_to_end(request.fields.raw)
-            if (name := pair[0].lower()) not in _OWN and name not in SPOOFABLE and not name.startswith(b"x-headgate-")
+            if (name := pair[0].lower()) not in _OWN and not is_spoofable(name)
         ]
         kept += forwarded_fields(self._origin, self._style)
         kept.append((b"X-Request-Id", self._exchange.request_id.encode()))

@@ -35,7 +35,7 @@ class Pipeline:
         await self._authenticate(program)
         body_scan = await self._read_model(program)
         await self._route(program)
-        self._authorize()
+        self._authorize(program.reads_model and not self._body.is_empty)
         await self._admit(program)
         await self._change_request(program)
         own = answer_as_last_hop(self._exchange.request) or await self._look_up(program)
@@ -95,8 +95,11 @@ class Pipeline:
             self._exchange.groups = verdict.groups
             self._exchange.model = verdict.model or self._exchange.model
 
-    def _authorize(self) -> None:
+    def _authorize(self, reads_model: bool) -> None:
         identity, model = self._exchange.identity, self._exchange.model
+        if identity is not None and identity.models is not None and model is None and reads_model:
+            # Without a name the service would choose, and perhaps one that this identity may not use.
+            raise GatewayError("bad_body", "no `model` to check", public="the body must name a `model`")
         if identity is not None and model is not None and not identity.may_use_model(model):
             # Not 403: which models exist is not told to who may not use them.
             raise GatewayError("model_not_found", f"identity {identity.key_id} may not use model {model}")

@@ -42,7 +42,8 @@ async def _run(read: Callable[[PluginTypes], Config] | None, config: Config, typ
 
 
 def _settle_garbage() -> None:
-    """Leave what is loaded out of every later collection, and collect less often: exchanges leave few circles."""
+    """Begin to collect: without what is loaded, and less often than by default, as exchanges leave few circles."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
+    gc.enable()

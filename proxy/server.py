@@ -52,6 +52,7 @@ class Server:
         self._listeners: list[BoundListener] = []
         self._admin: Admin | None = None
         self._stopping = asyncio.Event()
+        self._num_reloads = 0
 
     @property
     def addresses(self) -> list[Address]:
@@ -136,6 +137,9 @@ class Server:
             await asyncio.sleep(_POLL_S)
         return True
 
+    def _reloaded(self, task: asyncio.Task[None]) -> None:
+        self._num_reloads -= 1
+
     def _close_listeners(self) -> None:
         for listener in self._listeners:
             listener.server.close()
@@ -151,7 +155,9 @@ class Server:
         if self._reloader is None:
             _log.warning("nothing to reload: the gateway runs without a configuration file")
             return
-        spawn(self._reloader.reload_logged(), "reload on SIGHUP")
+        if self._num_reloads < 2:  # one that runs, one that sees what changed since it began
+            self._num_reloads += 1
+            spawn(self._reloader.reload_logged(), "reload on SIGHUP").add_done_callback(self._reloaded)
         for listener in self._listeners:
             if listener.certificate is not None:
                 with contextlib.suppress(OSError):  # an SSLError is one; the watcher says what is wrong
@@ -193,6 +199,7 @@ def listener_settings(listener: Listener) -> ListenerSettings:
         body_timeout_s=timeouts.body,
         idle_timeout_s=timeouts.idle,
         write_timeout_s=timeouts.write,
+        tunnel_timeout_s=timeouts.tunnel,
         trusted_proxies=listener.trusted_proxies,
         forwarded=listener.forwarded,
         is_tls=listener.tls is not None,

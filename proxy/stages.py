@@ -93,6 +93,8 @@ class Chain:
         except Exception as error:
             if isinstance(error, GatewayError) and self._stage not in _LAST:
                 raise  # a hook that reads the body or calls a target passes on what happened to it
+            if isinstance(error, TimeoutError) and self._stage not in _LAST and exchange.now() >= exchange.deadline:
+                raise GatewayError("deadline", f"in plugin {hook.plugin}") from error
             self._failed(hook, exchange, error)
             return None
 

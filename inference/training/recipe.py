@@ -66,7 +66,7 @@ RECIPES = {
             "qk_rope_head_dim": 8,
             "v_head_dim": 24,
         },
-        steps=1800,
+        steps=3000,
         peak_rate=4e-3,
     ),
 }

@@ -6,6 +6,7 @@ What a command needs is imported when it runs: `--help` and the small commands a
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,7 @@ def add_commands(commands: Commands) -> None:
 
 def run_serve(options: argparse.Namespace) -> int:
     """Run the gateway that a file describes. SIGHUP reloads the file, SIGTERM drains."""
+    gc.disable()  # what is loaded now stays; collecting begins once the gateway serves
     from ..config.load import load
     from ..run import run_gateway
 
@@ -51,6 +53,7 @@ def run_serve(options: argparse.Namespace) -> int:
 
 def run_proxy(options: argparse.Namespace) -> int:
     """Stand in front of one HTTP service: every request is passed on, nobody has to authenticate."""
+    gc.disable()  # what is loaded now stays; collecting begins once the gateway serves
     from ..config.load import load
     from ..run import run_gateway
 

@@ -53,6 +53,7 @@ class ListenerTimeouts(Section):
     write: Timeout = Field(
         default=60.0, description="Time during which a client reads nothing of an answer that waits for it."
     )
+    tunnel: Timeout = Field(default=3600.0, description="Time that a WebSocket is kept while no byte passes.")
 
 
 class AddressRateLimit(Section):

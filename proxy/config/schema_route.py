@@ -20,7 +20,8 @@ Cause = Literal["connect", "reset", "silent", "first_event", "status", "busy", "
 RETRY_CAUSES = ("connect", "reset", "status", "error_event", "malformed")
 # What the client must see: another target would say the same, or the client is at fault.
 PASSED_ON = frozenset({400, 401, 403, 404, 413, 422})
-_INFERENCE_DEFAULTS = {"commit": "first_event", "replay": "safe", "read_model": True}
+# A body whose model is read is held whole and read on the loop: its size bounds both memory and the pause.
+_INFERENCE_DEFAULTS = {"commit": "first_event", "replay": "safe", "read_model": True, "body_limit": 4 << 20}
 
 
 def _check_retry_cause(value: object) -> object:
@@ -201,7 +202,7 @@ class RouteConfig(Section):
     match: RouteMatch = Field(description="Which requests it takes.")
     kind: Literal["http", "inference"] = Field(
         default="http",
-        description="What is served; `inference` sets the defaults of `commit`, `replay` and `read_model`.",
+        description="What is served; `inference` has own defaults of `commit`, `replay`, `read_model`, `body_limit`.",
     )
     targets: tuple[TargetGroup, ...] = Field(
         default=(), description="Where requests go, in order; a list in the list is a group, picked from by weight."
@@ -221,7 +222,9 @@ class RouteConfig(Section):
     replay_buffer: ByteSize = Field(
         default=1 << 20, description="Largest body that can be sent again; a larger one has one attempt."
     )
-    body_limit: ByteSize = Field(default=64 << 20, description="Largest request body; `0`: no limit.")
+    body_limit: ByteSize = Field(
+        default=64 << 20, description="Largest request body; `0`: no limit; `kind: inference` sets `4MiB`."
+    )
     deadline: Timeout = Field(default=600.0, description="Time for the whole exchange.")
     busy_wait: Duration = Field(
         default=3.0, description="Longest Retry-After of a busy target that is waited out, once."

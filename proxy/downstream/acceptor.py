@@ -81,7 +81,7 @@ class Acceptor(Server):
             if connection.exchange_task is not None and not connection.exchange_task.done():
                 connection.exchange_task.cancel()
             else:
-                connection.close_now()
+                connection.reset()
 
     async def _serve(self, incoming: Incoming) -> Answered:
         try:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp.web_protocol import RequestHandler
@@ -24,11 +24,13 @@ from ..errors import GatewayError
 from ..http1.chunked import ChunkError, ChunkScanner
 from ..http1.head import RequestHead, parse_request_head
 from ..http1.head_buffer import HeadBuffer
+from ..http1.length import LengthScanner
 from ..http1.limits import HeadError
 from . import client_socket
 from .client_socket import LeaveWatch
 from .incoming import Incoming
 from .parser import parser_head, parser_limits
+from .phase import Phase
 from .settings import ListenerSettings
 
 if TYPE_CHECKING:
@@ -42,29 +44,18 @@ _HELD_BYTES = 64 * 1024
 _WRITE_BUFFER_BYTES = 64 * 1024
 
 
-class Phase(Enum):
-    """What the next byte from the client belongs to."""
-
-    HEAD = 1
-    BODY = 2
-    BUSY = 3
-    TUNNEL = 4
-    DISCARD = 5
-
-
 class DownstreamConnection(RequestHandler[Any] if TYPE_CHECKING else RequestHandler):  # type: ignore[misc]
     """A connection accepted on a listener."""
 
     __slots__ = (
         "_acceptor",
-        "_chunks",
         "_head_buffer",
         "_held",
         "_is_handling",
         "_leave_watch",
         "_payload",
         "_phase",
-        "_remaining",
+        "_scanner",
         "_timer",
         "_tunnel",
         "exchange_task",
@@ -87,8 +78,7 @@ class DownstreamConnection(RequestHandler[Any] if TYPE_CHECKING else RequestHand
         self.settings = settings
         self._head_buffer = HeadBuffer(settings.head_limits)
         self._phase = Phase.HEAD
-        self._remaining = 0
-        self._chunks: ChunkScanner | None = None
+        self._scanner: ChunkScanner | LengthScanner | None = None  # while a body comes
         self._payload: StreamReader | None = None
         self._held = b""
         self._is_handling = False
@@ -175,27 +165,21 @@ class DownstreamConnection(RequestHandler[Any] if TYPE_CHECKING else RequestHand
         self._payload = self._messages[-1][1]
         self._is_handling = True
         if head.is_chunked:
-            self._chunks, self._phase = ChunkScanner(), Phase.BODY
+            self._scanner = ChunkScanner()
         elif head.content_length:
-            self._remaining, self._phase = head.content_length, Phase.BODY
-        else:
-            self._phase = Phase.BUSY
+            self._scanner = LengthScanner(head.content_length)
+        self._phase = Phase.BUSY if self._scanner is None else Phase.BODY
 
     def _take_body(self, data: bytes) -> bytes:
-        if self._chunks is None:
-            size = min(len(data), self._remaining)
-            self._remaining -= size
-            is_whole = self._remaining == 0
-        else:
-            try:
-                size = self._chunks.feed(data)
-            except ChunkError as error:
-                self._break_body(str(error))
-                return b""
-            is_whole = self._chunks.is_complete
-        if is_whole:
+        scanner = cast("ChunkScanner | LengthScanner", self._scanner)
+        try:
+            size = scanner.feed(data)
+        except ChunkError as error:
+            self._break_body(str(error))
+            return b""
+        if scanner.is_complete:
             self._phase = Phase.BUSY
-            self._chunks = None
+            self._scanner = None
         super().data_received(data if size == len(data) else data[:size])
         return b"" if size == len(data) else data[size:]
 
@@ -221,6 +205,8 @@ class DownstreamConnection(RequestHandler[Any] if TYPE_CHECKING else RequestHand
         """The exchange has ended and its answer is written: take the next request, if one may come."""
         self._is_handling = False
         self.head = None
+        if self.is_last and self._phase is not Phase.TUNNEL:
+            self._bound_close()
         if self.is_last or self.transport is None or self._phase is not Phase.BUSY:
             return
         self._payload = None
@@ -257,9 +243,16 @@ class DownstreamConnection(RequestHandler[Any] if TYPE_CHECKING else RequestHand
         self._arm(_LINGER_S, self.close_now)
 
     def close_now(self) -> None:
-        """Close the connection; what is already written is still sent."""
+        """Close the connection; what is already written is still sent, for as long as a client may take to read."""
         self._phase = Phase.DISCARD
+        self._disarm()
+        self._bound_close()
         self.force_close()
+
+    def _bound_close(self) -> None:
+        # A transport that closes waits for its last byte to leave, for ever where the client does not read.
+        if self.transport is not None and self._timer is None:
+            self._arm(self.settings.write_timeout_s, partial(client_socket.reset, self.transport))
 
     def reset(self) -> None:
         """Abort the connection so that the client cannot take a cut answer for a whole one."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TypedDict
 
+from ..http1.chunked import MAX_TRAILER_BYTES
 from ..http1.head import RequestHead
 from ..http1.limits import HeadLimits
 
@@ -19,7 +20,8 @@ class ParserLimits(TypedDict):
 def parser_limits(limits: HeadLimits) -> ParserLimits:
     """Return limits wider than the guard's own."""
     size = 2 * limits.max_head_bytes
-    return {"max_line_size": size, "max_field_size": size, "max_headers": 2 * limits.max_fields}
+    # Trailer fields count, too; the guard bounds their bytes, and the shortest takes four.
+    return {"max_line_size": size, "max_field_size": size, "max_headers": MAX_TRAILER_BYTES // 4 + limits.max_fields}
 
 
 def parser_head(head: RequestHead) -> bytes:

@@ -19,6 +19,7 @@ class ListenerSettings:
     body_timeout_s: float = 30.0
     idle_timeout_s: float = 75.0
     write_timeout_s: float = 60.0
+    tunnel_timeout_s: float = 3600.0
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     forwarded: Literal["x-forwarded", "forwarded", "both"] = "x-forwarded"
     is_tls: bool = False

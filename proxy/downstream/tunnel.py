@@ -72,10 +72,19 @@ async def run_tunnel(
     up = asyncio.ensure_future(_client_to_upstream(client, upstream, record))
     down = asyncio.ensure_future(_upstream_to_client(connection, upstream, record))
     try:
-        await asyncio.wait((up, down), return_when=asyncio.FIRST_COMPLETED)
+        await _until_ended(up, down, record, connection.settings.tunnel_timeout_s)
     finally:
         await _end(up, down, upstream, connection)
     record.is_complete = True
+
+
+async def _until_ended(up: asyncio.Task[None], down: asyncio.Task[None], record: Record, idle_s: float) -> None:
+    """Wait until one side ends, or nothing has passed for `idle_s`."""
+    while True:
+        passed = record.received_bytes + record.sent_bytes
+        done, _ = await asyncio.wait((up, down), timeout=idle_s, return_when=asyncio.FIRST_COMPLETED)
+        if done or passed == record.received_bytes + record.sent_bytes:
+            return
 
 
 async def _client_to_upstream(client: ClientBytes, upstream: UpgradedStream, record: Record) -> None:
@@ -91,7 +100,8 @@ async def _upstream_to_client(connection: DownstreamConnection, upstream: Upgrad
         record.sent_bytes += len(data)
         connection.transport.write(data)
         if connection.writing_paused:
-            await connection.drained()
+            async with asyncio.timeout(connection.settings.write_timeout_s):
+                await connection.drained()
 
 
 async def _end(

@@ -8,6 +8,7 @@ import orjson
 
 # WHATWG HTML §9.2.5: an event ends at an empty line; lines end with CRLF, LF or CR.
 _END = re.compile(rb"(?:\r\n|\n|\r(?!\n)){2}")
+_END_BYTES = 3  # all that can be there of the longest, CRLF CRLF, while it is no end yet
 
 
 class EventSplitter:
@@ -20,23 +21,22 @@ class EventSplitter:
     __slots__ = ("_held", "_limit_bytes", "is_overflowing")
 
     def __init__(self, limit_bytes: int = 1 << 20) -> None:
-        self._held = b""
+        self._held = bytearray()
         self._limit_bytes = limit_bytes
         self.is_overflowing = False
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Return the events that `data` completes."""
-        held = self._held + data if self._held else data
-        events: list[bytes] = []
-        start = 0
-        for match in _END.finditer(held):
-            end = match.end()
-            # A CR at the very end may be the first half of a CRLF that is still on its way.
-            if end == len(held) and held.endswith(b"\r"):
-                break
-            events.append(held[start:end])
-            start = end
-        self._held = held[start:]
+        """Return the events that `data` completes. Cost: linear in `data`, however much is held."""
+        if self._held:
+            # What is held has no end in it, but for the last bytes: these may be the first of one.
+            known = max(0, len(self._held) - _END_BYTES)
+            self._held += data
+            events, taken = _cut(self._held, known)
+            del self._held[:taken]
+        else:
+            events, taken = _cut(data, 0)
+            if taken < len(data):
+                self._held += data[taken:]
         if len(self._held) > self._limit_bytes:
             self.is_overflowing = True
             events.append(self.rest())
@@ -44,8 +44,23 @@ class EventSplitter:
 
     def rest(self) -> bytes:
         """Take what is held of an unfinished event."""
-        held, self._held = self._held, b""
+        held = bytes(self._held)
+        self._held.clear()
         return held
+
+
+def _cut(data: bytes | bytearray, known: int) -> tuple[list[bytes], int]:
+    """Return the whole events at the beginning of `data`, and their size; before position `known` none ends."""
+    events: list[bytes] = []
+    start = 0
+    for match in _END.finditer(data, known):
+        end = match.end()
+        # A CR at the very end may be the first half of a CRLF that is still on its way.
+        if end == len(data) and data.endswith(b"\r"):
+            break
+        events.append(bytes(data[start:end]))
+        start = end
+    return events, start
 
 
 def data_of(event: bytes) -> bytes | None:

@@ -29,21 +29,18 @@ class AccessLog:
 
     def __init__(self, destination: str) -> None:
         self._destination = destination
-        self._file: BinaryIO | None = None
-        self._lines: SimpleQueue[bytes | None] = SimpleQueue()
+        self._lines: SimpleQueue[bytes | BinaryIO | None] = SimpleQueue()
         self._thread: Thread | None = None
         self.num_lost = 0
         self.reopen()
 
     def reopen(self) -> None:
         """Open the destination (anew). Raises: OSError; then the one before stays."""
-        if self._destination == "-":
-            self._file = sys.stdout.buffer
-        elif self._destination != "off":
-            before, self._file = self._file, open(self._destination, "ab", buffering=0)  # noqa: SIM115 - kept open
-            if before is not None:
-                before.close()
-        if self._file is not None and self._thread is None:
+        if self._destination == "off" or (self._destination == "-" and self._thread is not None):
+            return
+        # The thread changes over when it has written what came before: no line is torn between two files.
+        self._lines.put(sys.stdout.buffer if self._destination == "-" else _opened(self._destination))
+        if self._thread is None:
             self._thread = Thread(target=self._run, name="access log", daemon=True)
             self._thread.start()
 
@@ -53,9 +50,6 @@ class AccessLog:
             self._lines.put(None)
             self._thread.join(_CLOSE_S)
             self._thread = None
-        if self._file is not None and self._destination != "-":
-            self._file.close()
-        self._file = None
 
     def write(self, exchange: Exchange, outcome: Outcome) -> None:
         """Write the line of an exchange."""
@@ -65,7 +59,7 @@ class AccessLog:
     def write_refused(self, peer: str, error: str, status: int, detail: str) -> None:
         """Write the line of what never became a request."""
         line = {"ts": _now(), "peer": peer, "status": status, "level": KINDS[error].log_level, "error": error}
-        self._put({**line, "detail": detail[:_MAX_TEXT]})
+        self._put({**line, "detail": _shown(detail)})
 
     def _put(self, line: dict[str, Any]) -> None:
         if self._thread is None:
@@ -76,14 +70,30 @@ class AccessLog:
         self._lines.put(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
 
     def _run(self) -> None:
-        while (line := self._lines.get()) is not None:
-            try:
-                if self._file is not None:
-                    self._file.write(line)
-                    if self._lines.empty():
-                        self._file.flush()
-            except (OSError, ValueError):
-                self.num_lost += 1  # a full disk must not cost a client its answer
+        file: BinaryIO | None = None
+        while (item := self._lines.get()) is not None:
+            if not isinstance(item, bytes):
+                self._leave(file)
+                file = item
+            elif file is not None:
+                self._write(file, item)
+        self._leave(file)
+
+    def _write(self, file: BinaryIO, line: bytes) -> None:
+        try:
+            file.write(line)
+            if self._lines.empty():
+                file.flush()
+        except (OSError, ValueError):
+            self.num_lost += 1  # a full disk must not cost a client its answer
+
+    def _leave(self, file: BinaryIO | None) -> None:
+        if file is not None and self._destination != "-":
+            file.close()
+
+
+def _opened(path: str) -> BinaryIO:
+    return open(path, "ab", buffering=0)
 
 
 def _line(exchange: Exchange, outcome: Outcome) -> dict[str, Any]:
@@ -97,8 +107,8 @@ def _line(exchange: Exchange, outcome: Outcome) -> dict[str, Any]:
         "host": _shown(request.host),
         "path": _shown(request.path),
         "route": exchange.route.name or None,
-        "key_id": identity.key_id if identity else None,
-        "tenant": identity.tenant if identity else None,
+        "key_id": _shown(identity.key_id) if identity else None,
+        "tenant": _shown(identity.tenant) if identity else None,
         "model": _shown(outcome.model) if outcome.model else None,
         "target": outcome.target,
         "attempts": outcome.attempts,
@@ -108,7 +118,7 @@ def _line(exchange: Exchange, outcome: Outcome) -> dict[str, Any]:
         "status": outcome.status,
         "level": KINDS[outcome.error].log_level if outcome.error else "info",
         "error": outcome.error,
-        "detail": outcome.detail[:_MAX_TEXT] or None,
+        "detail": _shown(outcome.detail) or None,
         "client_gone": outcome.is_client_gone,
         "received_bytes": outcome.received_bytes,
         "sent_bytes": outcome.sent_bytes,
@@ -116,13 +126,13 @@ def _line(exchange: Exchange, outcome: Outcome) -> dict[str, Any]:
         "first_byte_ms": None if outcome.first_byte_s is None else round(outcome.first_byte_s * 1000, 3),
         "prompt_tokens": outcome.prompt_tokens,
         "completion_tokens": outcome.completion_tokens,
-        **({"extra": dict(outcome.extra)} if outcome.extra else {}),
+        **({"extra": {_shown(name): _shown(value) for name, value in outcome.extra.items()}} if outcome.extra else {}),
     }
 
 
-def _shown(text: str) -> str:
-    # What came as bytes was read as Latin-1, so any text can be written; only its length has to be bounded.
-    return text[:_MAX_TEXT].encode("utf-8", "replace").decode()
+def _shown(text: object) -> str:
+    # Plugins and clients say what they like: it must fit a line, and be text.
+    return str(text)[:_MAX_TEXT].encode("utf-8", "replace").decode()
 
 
 def _now() -> str:

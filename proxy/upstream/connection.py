@@ -21,13 +21,14 @@ class UpstreamConnection:
     `has_sent`: a byte of the request was handed to the transport. `on_informational` gets every 1xx head but 101.
     """
 
-    __slots__ = ("_codec", "_on_done", "_unsent", "_wire", "has_sent", "is_reused", "on_informational")
+    __slots__ = ("_codec", "_is_tunnel", "_on_done", "_unsent", "_wire", "has_sent", "is_reused", "on_informational")
 
     def __init__(self, wire: Wire, limits: HeadLimits, on_done: Callable[[Wire, bool], None]) -> None:
         self._wire = wire
         self._codec = ExchangeCodec(limits)
         self._on_done: Callable[[Wire, bool], None] | None = on_done
         self._unsent = b""
+        self._is_tunnel = False
         self.is_reused = wire.num_uses > 0
         self.has_sent = False
         self.on_informational: Callable[[ResponseHead], None] | None = None
@@ -90,8 +91,16 @@ class UpstreamConnection:
             await self._read_for_body()
 
     def upgrade(self) -> UpgradedStream:
-        """Return the tunnel after a 101. Once that is closed, `abort` and `release` of this connection do nothing."""
-        return UpgradedStream(self._wire, self._codec.take_rest(), lambda: self._done(False))
+        """Return the tunnel after a 101. It gives its place in the pool up: requests must not wait for tunnels to end.
+
+        Once it is closed, `abort` and `release` of this connection do nothing.
+        """
+        self._is_tunnel = True
+        self._done(False)
+        return UpgradedStream(self._wire, self._codec.take_rest(), self._tunnel_closed)
+
+    def _tunnel_closed(self) -> None:
+        self._is_tunnel = False
 
     def release(self) -> None:
         """Give the connection back: kept if both sides are done with it, closed otherwise."""
@@ -105,6 +114,9 @@ class UpstreamConnection:
         if self._on_done is not None:
             self._wire.abort()
             self._done(False)
+        elif self._is_tunnel:
+            self._is_tunnel = False
+            self._wire.abort()
 
     def _done(self, is_reusable: bool) -> None:
         on_done, self._on_done = self._on_done, None

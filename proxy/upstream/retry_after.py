@@ -20,8 +20,8 @@ def _seconds(value: str, now: datetime | None) -> float | None:
         return float(value) if len(value) <= 9 else None
     try:
         instant = parsedate_to_datetime(value)
-    except (TypeError, ValueError):
+        if instant.tzinfo is None:
+            instant = instant.replace(tzinfo=UTC)
+        return max(0.0, (instant - (now or datetime.now(UTC))).total_seconds())
+    except (TypeError, ValueError, OverflowError):  # a year that no calendar here knows, too
         return None
-    if instant.tzinfo is None:
-        instant = instant.replace(tzinfo=UTC)
-    return max(0.0, (instant - (now or datetime.now(UTC))).total_seconds())

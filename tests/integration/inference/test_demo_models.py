@@ -28,6 +28,31 @@ MOST_BYTES = 4_000_000
 # Of the 20 questions in questions.txt, how many each model must answer from the corpus.
 LEAST_GOOD = {"heavy": 20, "lite": 18}
 
+# None of these stands in the corpus. Of the 20, how many each model must turn away in whole sentences.
+LEAST_TURNED_AWAY = {"heavy": 19, "lite": 17}
+OFF_TOPIC = (
+    "Where does the postman live?",
+    "how do i knit socks",
+    "Zwölf Boxkämpfer jagen Viktor",
+    "🙂",
+    "who invented the bicycle?",
+    "why is grass green?",
+    "tell me about your grandmother",
+    "write a limerick about a frog",
+    "what is 12 plus 30?",
+    "how do I repair a bicycle",
+    "which phone is the best?",
+    "what is a violin?",
+    "is it going to snow",
+    "sing me something",
+    "what is the capital of Norway?",
+    "how do I ride a horse?",
+    "give me a recipe for lasagne",
+    "do you like bananas?",
+    "translate cat into Polish",
+    "what do you think about politics in general?",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
@@ -117,12 +142,17 @@ def test_the_questions_are_answered_from_the_corpus(size: str) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_an_unknown_question_gets_whole_sentences(size: str) -> None:
-    unknown = ("Where does the postman live?", "how do i knit socks", "Zwölf Boxkämpfer jagen Viktor", "🙂", "x" * 200)
-    for question in unknown:
+def test_off_topic_questions_are_turned_away_in_whole_sentences(size: str) -> None:
+    known = {text.lower() for entry in corpus() for text in entry.questions + entry.held_out}
+    refusals = [entry.answer for entry in corpus() if entry.id.startswith("off-topic-")]
+    missed = []
+    for question in OFF_TOPIC:
+        assert question.lower() not in known
         answer, reason = load(size).ask(question)
         assert reason is FinishReason.STOP, f"{question} -> {answer}"
-        assert max(overlap(answer, entry.answer) for entry in corpus()) >= GOOD_OVERLAP, f"{question} -> {answer}"
+        if max(overlap(answer, refusal) for refusal in refusals) < 0.95:
+            missed.append(f"{question} -> {answer}")
+    assert len(OFF_TOPIC) - len(missed) >= LEAST_TURNED_AWAY[size], "\n".join(missed)
 
 
 @pytest.mark.parametrize("size", SIZES)
