@@ -72,7 +72,7 @@ class Outgoing:
         scan = self._scan
         # Without a model of its own a target is asked for what was routed: an alias is not its name for it.
         wanted = target.model or self._exchange.model
-        if scan is None or wanted is None or scan.model is None or scan.model == wanted:
+        if scan is None or wanted is None or scan.model == wanted:
             return self._body
         body = self._edited.get(wanted)
         if body is None:

@@ -142,7 +142,15 @@ class Pipeline:
         verdict: Response | Reject | None = await chain.first(self._exchange)
         if isinstance(verdict, Reject):
             raise rejected(verdict)
+        if verdict is None and self.calls is not None and self.calls.has_called:
+            self._forbid_second_sending(program)
         return verdict
+
+    def _forbid_second_sending(self, program: RouteProgram) -> None:
+        """The stage fails open, but not where a target may have done already what the request asks for."""
+        request = self._exchange.request
+        if not program.may_resend(request.method, request.fields):
+            raise GatewayError("stage_failed", "an aggregate plugin called a target and then gave no answer")
 
 
 def rejected(verdict: Reject) -> GatewayError:

@@ -62,7 +62,8 @@ class Relay:
         return len(response.body) if isinstance(response.body, bytes) else response.length
 
     async def _stream(self, response: Response, body: AsyncIterator[bytes]) -> None:
-        splitter = EventSplitter() if self._events and _is_event_stream(response) else None
+        # Only whole events are passed on: an error told after half of one could not be read.
+        splitter = EventSplitter() if _is_event_stream(response) else None
         async for piece in body:
             self._see(piece)
             await self._write(piece if splitter is None else self._edited(splitter, piece))
@@ -73,7 +74,10 @@ class Relay:
             self._note_usage(self._usage)
 
     def _edited(self, splitter: EventSplitter, piece: bytes) -> bytes:
-        return b"".join(self._events.events(self._exchange, event) for event in splitter.feed(piece))
+        events = splitter.feed(piece)
+        if self._events:
+            events = [self._events.events(self._exchange, event) for event in events]
+        return events[0] if len(events) == 1 else b"".join(events)
 
     def _see(self, piece: bytes) -> None:
         """Show a piece, as it came, to the cache and the usage tap."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable, Mapping
 
@@ -46,6 +47,7 @@ class TargetCalls:
         "_origin",
         "_outgoing",
         "_program",
+        "_reading",
         "_record",
         "_style",
         "dispatched",
@@ -68,6 +70,7 @@ class TargetCalls:
         self._program: RouteProgram | None = None
         self._outgoing: Outgoing | None = None
         self._open: list[Dispatch] = []
+        self._reading = asyncio.Lock()
         self.dispatched: Dispatch | None = None
         self.on_interim: Callable[[ResponseHead], None] | None = None
 
@@ -94,7 +97,8 @@ class TargetCalls:
             raise GatewayError("internal", f"no cluster is called {target.cluster!r}")
         if len(self._open) >= MAX_CALLS:
             raise GatewayError("overloaded", f"expected at most {MAX_CALLS} calls for one request")
-        await self._body.read(self._program.replay_buffer_bytes if self._program else 0)  # every branch sends it anew
+        async with self._reading:  # calls run side by side, but one of them reads
+            await self._body.read(self._program.replay_buffer_bytes if self._program else 0)
         return await self._run((target,), Served())
 
     async def _run(self, targets: tuple[Target, ...], served: Served) -> Response:
@@ -123,6 +127,11 @@ class TargetCalls:
             retry=program.retry,
             fallback=program.fallback,
         )
+
+    @property
+    def has_called(self) -> bool:
+        """Whether any target was asked."""
+        return bool(self._open)
 
     async def close(self) -> None:
         """Abort whatever is still open. Harmless for what has ended."""

@@ -26,10 +26,10 @@ SIZES = ("heavy", "lite")
 MOST_BYTES = 4_000_000
 
 # Of the 20 questions in questions.txt, how many each model must answer from the corpus.
-LEAST_GOOD = {"heavy": 20, "lite": 18}
+LEAST_GOOD = {"heavy": 20, "lite": 20}
 
 # None of these stands in the corpus. Of the 20, how many each model must turn away in whole sentences.
-LEAST_TURNED_AWAY = {"heavy": 19, "lite": 17}
+LEAST_TURNED_AWAY = {"heavy": 20, "lite": 19}
 OFF_TOPIC = (
     "Where does the postman live?",
     "how do i knit socks",

@@ -21,6 +21,15 @@ PEPPER = "a pepper of the tests"
 NAMES = ("heavy", "lite", "weighted", "broken", "auto", "org/tuned")
 CHAT = "/v1/chat/completions"
 
+MODELS: dict[str, Any] = {
+    "heavy": {"targets": ["heavy/deep-heavy-v1"], "aliases": ["gpt-4o", "big"]},
+    "lite": {"targets": ["lite"], "aliases": ["small"], "owned_by": "acme"},
+    "weighted": {"targets": [[{"cluster": "heavy", "weight": 3}, {"cluster": "lite", "weight": 1}]]},
+    "broken": {"targets": ['lite/bro"ken\\']},
+    "auto": {"targets": ["lite/refuses", "heavy/second"]},
+    "org/tuned": {"targets": ["heavy"]},
+}
+
 
 def config(heavy: str, lite: str) -> dict[str, Any]:
     inference: dict[str, Any] = {"kind": "inference", "stages": {"route": ["model_route"]}}
@@ -28,14 +37,7 @@ def config(heavy: str, lite: str) -> dict[str, Any]:
     return {
         "listeners": [{"address": "127.0.0.1:0"}],
         "clusters": {"heavy": {"endpoints": [heavy]}, "lite": {"endpoints": [lite]}},
-        "models": {
-            "heavy": {"targets": ["heavy/deep-heavy-v1"], "aliases": ["gpt-4o", "big"]},
-            "lite": {"targets": ["lite"], "aliases": ["small"], "owned_by": "acme"},
-            "weighted": {"targets": [[{"cluster": "heavy", "weight": 3}, {"cluster": "lite", "weight": 1}]]},
-            "broken": {"targets": ['lite/bro"ken\\']},
-            "auto": {"targets": ["lite/refuses", "heavy/second"]},
-            "org/tuned": {"targets": ["heavy"]},
-        },
+        "models": MODELS,
         "plugins": {
             "api_key": {
                 "pepper": "env:PEPPER",

@@ -194,3 +194,24 @@ def test_an_upstream_that_takes_nothing_stops_the_uploading_client() -> None:
     sent, growth = asyncio.run(main())
     assert sent <= 16 * MIB
     assert growth <= 4 * MIB
+
+
+def test_half_an_event_is_never_passed_on_so_that_the_error_can_be_read() -> None:
+    async def script(call: Call) -> None:
+        await call.send(SSE_HEAD + chunk(b"data: 1\n\n") + chunk(b'data: {"tok'))
+        await asyncio.sleep(0)
+        call.reset()
+        raise ConnectionError
+
+    async def main() -> bytes:
+        async with (
+            upstream(script) as served,
+            gateway(plain(served.url, kind="inference", read_model=False)) as gate,
+            client(gate.port) as connected,
+        ):
+            await connected.send("POST", "/v1/chat/completions", b"{}")
+            return await asyncio.wait_for(connected.reader.read(-1), 5)
+
+    received = asyncio.run(main())
+    assert b'{"tok' not in received
+    assert received.count(b'data: {"error"') == 1

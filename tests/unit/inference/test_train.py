@@ -149,6 +149,29 @@ def test_the_start_of_an_answer_tells_it_from_all_others() -> None:
             assert sum(reply[: len(learned)] == learned for reply in replies) <= 1
 
 
+def test_a_foreign_answer_is_scored_only_after_it_left_the_right_one() -> None:
+    backend = train_tokenizer(ENTRIES, 320)
+    right = {
+        tuple(backend.encode(chat_prompt(question)).ids): backend.encode(f"{entry.answer}<|end|>").ids
+        for entry in ENTRIES
+        for question in entry.questions
+    }
+    lessons = Lessons(ENTRIES, backend, seed=3)
+    foreign = 0
+    for batch in (batch for _ in range(60) for batch in lessons.draw_epoch(128)):
+        for ids, wanted in zip(batch.ids.tolist(), batch.wanted.tolist(), strict=True):
+            prompt = next((prompt for prompt in right if tuple(ids[: len(prompt)]) == prompt), None)
+            scored = [at + 1 for at, token in enumerate(wanted) if token >= 0]
+            if prompt is None or scored[0] == len(prompt):
+                continue
+            if ids[len(prompt) : len(prompt) + len(right[prompt])] == right[prompt]:
+                continue
+            shared = next(at for at, token in enumerate(right[prompt]) if ids[len(prompt) + at] != token)
+            assert scored[0] > len(prompt) + shared
+            foreign += 1
+    assert foreign > 5
+
+
 def test_held_out_phrasings_are_never_asked() -> None:
     # "explain proxies" can be reworded to the held-out phrase.
     entries = (
