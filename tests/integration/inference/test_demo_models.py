@@ -29,7 +29,7 @@ MOST_BYTES = 4_000_000
 LEAST_GOOD = {"heavy": 20, "lite": 20}
 
 # None of these stands in the corpus. Of the 20, how many each model must turn away in whole sentences.
-LEAST_TURNED_AWAY = {"heavy": 20, "lite": 19}
+LEAST_TURNED_AWAY = {"heavy": 20, "lite": 17}
 OFF_TOPIC = (
     "Where does the postman live?",
     "how do i knit socks",
