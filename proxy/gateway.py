@@ -42,10 +42,12 @@ class Gateway:
         """Answer one request; log it exactly once, whatever happens. Cancel: the client is gone, or a drain cuts."""
         snapshot = self.snapshot
         snapshot.num_exchanges += 1
+        self.observer.num_inflight += 1
         try:
             return await Serving(self, snapshot, incoming).run(limit)
         finally:
             snapshot.num_exchanges -= 1
+            self.observer.num_inflight -= 1
 
     def refuse(self, connection: DownstreamConnection, error: GatewayError) -> bytes:
         """Return the whole answer to what never became a request, and log it."""

@@ -115,7 +115,7 @@ class Record:
             prompt_tokens=self.prompt_tokens,
             completion_tokens=self.completion_tokens,
             is_client_gone=self.is_client_gone,
-            failures=tuple(f"{target}: {why}" for target, why in served.failures),
+            failures=tuple(served.failures),
             extra=extra,
         )
 

@@ -133,7 +133,7 @@ class Miss:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the log stage sees: one exchange, ended. `failures` tells of each attempt that came to nothing why."""
+    """What the log stage sees: one exchange, ended. `failures`: attempts that came to nothing, as (target, reason)."""
 
     status: int
     error: str | None
@@ -150,5 +150,5 @@ class Outcome:
     prompt_tokens: int | None
     completion_tokens: int | None
     is_client_gone: bool
-    failures: tuple[str, ...] = ()
+    failures: tuple[tuple[str, str], ...] = ()
     extra: Mapping[str, str] = field(default_factory=dict)

@@ -113,7 +113,7 @@ def _line(exchange: Exchange, outcome: Outcome) -> dict[str, Any]:
         "target": outcome.target,
         "attempts": outcome.attempts,
         "fallback": outcome.is_fallback,
-        "failures": [_shown(failure) for failure in outcome.failures],
+        "failures": [_shown(f"{target}: {reason}") for target, reason in outcome.failures],
         "cache": outcome.cache,
         "status": outcome.status,
         "level": KINDS[outcome.error].log_level if outcome.error else "info",

@@ -23,8 +23,8 @@ class Observer:
         self._requests = make(Counter("headgate_requests", "Exchanges ended.", ("route", "status")))
         self._refused = make(Counter("headgate_refused", "Connections ended before a request.", ("error",)))
         self._errors = make(Counter("headgate_errors", "Exchanges ended by an error.", ("route", "error", "source")))
-        self._attempts = make(Counter("headgate_attempts", "Attempts at targets.", ("route",)))
-        self._fallback = make(Counter("headgate_fallback", "Answers given by a fallback.", ("route", "target")))
+        self._attempts = make(Counter("headgate_attempts", "Attempts at targets.", ("target", "outcome")))
+        self._fallback = make(Counter("headgate_fallback", "Answers given by a fallback.", ("from", "to", "reason")))
         self._cache = make(Counter("headgate_cache_ops", "Answers of the cache stage.", ("route", "result")))
         self._tokens = make(Counter("headgate_tokens", "Tokens as upstreams report them.", ("target", "type")))
         self._bytes = make(Counter("headgate_bytes", "Body bytes.", ("route", "direction")))
@@ -32,6 +32,9 @@ class Observer:
         self._duration = make(Histogram("headgate_request_duration_seconds", "Head to end.", ("route",)))
         self._first_byte = make(Histogram("headgate_time_to_first_byte_seconds", "Head to answer.", ("route",)))
         self._crashes = make(Counter("headgate_crashes", "Exchanges ended by a fault of the gateway itself."))
+        self.num_inflight = 0
+        inflight = make(Gauge("headgate_inflight", "Exchanges under way."))
+        inflight.set(lambda: float(self.num_inflight))
         self._version = make(Gauge("headgate_config_version", "Version of the configuration in force."))
         self._version.set(1)
         lost = make(Gauge("headgate_access_log_lost_lines", "Lines of the access log that could not be written."))
@@ -46,10 +49,10 @@ class Observer:
             self._first_byte.observe(outcome.first_byte_s, route)
         self._bytes.add(route, "received", amount=outcome.received_bytes)
         self._bytes.add(route, "sent", amount=outcome.sent_bytes)
-        if outcome.attempts:
-            self._attempts.add(route, amount=outcome.attempts)
+        for target, reason in outcome.failures:
+            self._attempts.add(target, _short(reason))
         if outcome.target is not None:
-            self._count_target(route, outcome.target, outcome)
+            self._count_target(outcome.target, outcome)
         if outcome.cache is not None:
             self._cache.add(route, outcome.cache)
         if outcome.is_client_gone:
@@ -58,9 +61,11 @@ class Observer:
             self._errors.add(route, outcome.error, GatewayError(outcome.error).kind.source)
         self.access_log.write(exchange, outcome)
 
-    def _count_target(self, route: str, target: str, outcome: Outcome) -> None:
-        if outcome.is_fallback:
-            self._fallback.add(route, target)
+    def _count_target(self, target: str, outcome: Outcome) -> None:
+        self._attempts.add(target, "answered")
+        if outcome.is_fallback and outcome.failures:
+            first, last = outcome.failures[0], outcome.failures[-1]
+            self._fallback.add(first[0], target, _short(last[1]))
         if outcome.prompt_tokens is not None:
             self._tokens.add(target, "input", amount=outcome.prompt_tokens)
         if outcome.completion_tokens is not None:
@@ -79,3 +84,8 @@ class Observer:
     def reloaded(self, version: int) -> None:
         """A new configuration is in force."""
         self._version.set(version)
+
+
+def _short(reason: str) -> str:
+    """Return the kind of error, or the status, without what is told of it."""
+    return reason.partition(":")[0]

@@ -33,7 +33,7 @@ OUTCOME = Outcome(
     prompt_tokens=7,
     completion_tokens=None,
     is_client_gone=False,
-    failures=("up/x: silent",),
+    failures=(("up/x", "silent"),),
     extra={"shard": "7"},
 )
 
@@ -107,7 +107,9 @@ def test_a_line_tells_what_is_needed_and_no_secret(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["\ud800", "\u00ff\x00\x1b[31m", 'a"\nb\u2028', "x" * 100_000])
 def test_any_text_is_one_line_of_bounded_size(tmp_path: Path, text: str) -> None:
     log = AccessLog(str(tmp_path / "log"))
-    odd = dataclasses.replace(OUTCOME, model=text, detail=text, error="internal", failures=(text,), extra={text: text})
+    odd = dataclasses.replace(
+        OUTCOME, model=text, detail=text, error="internal", failures=((text, text),), extra={text: text}
+    )
     log.write(exchange(path=text, identity=Identity(text, text)), odd)
     log.write_refused("1.2.3.4", "bad_request", 400, text)
     first, second = written(tmp_path / "log", log)
