@@ -204,7 +204,7 @@ def test_valid_configuration_says_what_was_written(raw: dict[str, Any], is_flow:
         assert route.replay == written.get("replay", "safe" if is_inference else "idempotent")
         assert route.read_model == written.get("read_model", is_inference)
         assert route.deadline == parse_duration(written.get("deadline", "10m"))
-        assert route.body_limit == written.get("body_limit", 64 << 20)
+        assert route.body_limit == written.get("body_limit", 4 << 20 if route.kind == "inference" else 64 << 20)
         assert [len(group) for group in route.targets] == [
             len(g) if isinstance(g, list) else 1 for g in written["targets"]
         ]
