@@ -143,7 +143,7 @@ class Made:
 
 
 SHAPES: list[tuple[tuple[tuple[str, str], ...], float, bool]] = [
-    # fields, lifetime, whether it may be stored
+    # fields, lifetime of an answer without a Date (of one with it: from then on), whether it may be stored
     ((("Cache-Control", "max-age=30"),), 30, True),
     ((("Cache-Control", "public, max-age=300"),), 300, True),
     ((("Cache-Control", "max-age=300"), ("Vary", "X-Kind")), 300, True),
@@ -189,13 +189,15 @@ class WorldMachine(RuleBasedStateMachine):
     )
     def get(self, ask: Ask, shape: Any, status: int, end: str, is_length_told: bool) -> None:
         fields, lifetime, is_storable = shape
+        if "Date" in dict(fields):  # made at 0, whenever it comes: the older, the sooner stale (RFC 9111 §4.2.3)
+            lifetime -= int(self.now())
         pieces = (b"answer ", b"%d" % len(self.made))
         origin = Origin(fields, status, pieces, is_length_told, end=end)
         expected = self.expected(ask)
         seen = self.runner.run(self.stand.ask(ask, origin))
         if seen.is_forwarded:
             assert expected is None, f"expected a hit from {expected}"
-            is_kept = is_storable and end == "whole" and status in (200, 404)
+            is_kept = is_storable and lifetime > 0 and end == "whole" and status in (200, 404)
             self.made.append(Made(ask, origin, seen.began_at, lifetime, is_kept))
             if is_kept:
                 self.replace(self.made[-1])
