@@ -26,6 +26,7 @@ class Record:
         "first_byte_at",
         "is_client_gone",
         "is_complete",
+        "is_streamed",
         "prompt_tokens",
         "received_bytes",
         "sent_bytes",
@@ -47,6 +48,7 @@ class Record:
         self.completion_tokens: int | None = None
         self.is_client_gone = False
         self.is_complete = False
+        self.is_streamed = False
         self.added_fields: list[tuple[str, str]] = []
         self._reservations: list[Reservation] = []
         self._store: Store | None = None
@@ -116,6 +118,7 @@ class Record:
             completion_tokens=self.completion_tokens,
             is_client_gone=self.is_client_gone,
             failures=tuple(served.failures),
+            is_streamed=self.is_streamed,
             extra=extra,
         )
 

@@ -51,6 +51,7 @@ class Relay:
         if exchange.route.is_inference:
             self._usage = UsageTap(response.fields.get("content-type") or "")
         record.status = response.status
+        record.is_streamed = _is_event_stream(response)
         record.first_byte_at = time.perf_counter()  # the loop's clock is too coarse to measure with
         length = None if is_editing else self._length(response)
         self._writer.begin(response.status, response.reason, response.fields.raw, length)

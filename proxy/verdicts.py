@@ -133,7 +133,10 @@ class Miss:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the log stage sees: one exchange, ended. `failures`: attempts that came to nothing, as (target, reason)."""
+    """What the log stage sees: one exchange, ended.
+
+    `failures`: attempts that came to nothing, as (target, reason). `is_streamed`: the answer was an event stream.
+    """
 
     status: int
     error: str | None
@@ -151,4 +154,5 @@ class Outcome:
     completion_tokens: int | None
     is_client_gone: bool
     failures: tuple[tuple[str, str], ...] = ()
+    is_streamed: bool = False
     extra: Mapping[str, str] = field(default_factory=dict)

@@ -8,6 +8,7 @@ from ..errors import GatewayError
 from ..exchange.exchange import Exchange
 from ..verdicts import Outcome
 from .access_log import AccessLog
+from .gen_ai import GenAiMetrics
 from .metrics import Counter, Gauge, Histogram, Registry
 
 _log = logging.getLogger("headgate")
@@ -39,6 +40,7 @@ class Observer:
         self._version.set(1)
         lost = make(Gauge("headgate_access_log_lost_lines", "Lines of the access log that could not be written."))
         lost.set(lambda: float(access_log.num_lost))
+        self._gen_ai = GenAiMetrics(registry)
 
     def ended(self, exchange: Exchange, outcome: Outcome) -> None:
         """Count and log one exchange."""
@@ -59,6 +61,7 @@ class Observer:
             self._gone.add(route)
         if outcome.error is not None:
             self._errors.add(route, outcome.error, GatewayError(outcome.error).kind.source)
+        self._gen_ai.ended(exchange, outcome)
         self.access_log.write(exchange, outcome)
 
     def _count_target(self, target: str, outcome: Outcome) -> None:
