@@ -14,12 +14,9 @@ from importlib.metadata import version
 from ..config.problems import ConfigErrors
 from ..plugin_error import PluginError
 from . import demo, inspect, keys, serve
+from .usage_error import UsageError
 
 _EPILOG = "docs: docs/configuration.md, docs/request-path.md, docs/writing-a-plugin.md"
-
-
-class UsageError(Exception):
-    """Something the caller has to change; the message says what."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -11,11 +11,21 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..config.problems import ConfigErrors, ConfigProblem
+from .usage_error import UsageError
+
 if TYPE_CHECKING:
     from ..config.schema import Config
     from ..plugin_types import PluginTypes
 
 Commands = Any  # argparse's own type for this is private
+# Where the arguments of `proxy` go in the configuration that is made of them.
+_ARGUMENTS = {
+    "listeners[0].address": "--listen",
+    "clusters.service.endpoints[0]": "URL",
+    "routes[0].deadline": "--deadline",
+    "access_log": "--access-log",
+}
 
 
 def add_commands(commands: Commands) -> None:
@@ -75,7 +85,16 @@ def run_proxy(options: argparse.Namespace) -> int:
     )
 
     def read(types: PluginTypes) -> Config:
-        return load(text, {})
+        try:
+            return load(text, {})
+        except ConfigErrors as errors:
+            raise UsageError("; ".join(map(_of_argument, errors.problems))) from None
 
     run_gateway(read, is_reloadable=False)
     return 0
+
+
+def _of_argument(problem: ConfigProblem) -> str:
+    """Say what is wrong with an argument, not with the file that was made of it."""
+    name = next((name for path, name in _ARGUMENTS.items() if problem.path.startswith(path)), problem.path)
+    return f"{name}: {problem.message}"
