@@ -9,7 +9,6 @@ from http import HTTPStatus
 from .address_limit import AddressLimit
 from .arrival import new_exchange
 from .downstream.body import ClientBody
-from .downstream.connection import DownstreamConnection
 from .downstream.incoming import Answered, Incoming
 from .downstream.tunnel import run_tunnel
 from .downstream.writer import AnswerWriter, DateLine
@@ -49,9 +48,9 @@ class Gateway:
             snapshot.num_exchanges -= 1
             self.observer.num_inflight -= 1
 
-    def refuse(self, connection: DownstreamConnection, error: GatewayError) -> bytes:
+    def refuse(self, peer: str, error: GatewayError) -> bytes:
         """Return the whole answer to what never became a request, and log it."""
-        self.observer.refused(connection.peer_address, error)
+        self.observer.refused(peer, error)
         request_id = new_request_id(None)
         response = error_response(error, request_id, "")
         head = b"HTTP/1.1 %d %b\r\n" % (error.kind.status, HTTPStatus(error.kind.status).phrase.encode())
@@ -204,14 +203,16 @@ class Serving:
     async def _cut_by_drain(self) -> bool:
         """Give a typed end to an exchange that outlived the grace of a drain; False if the client is gone instead."""
         task = asyncio.current_task()
-        if self._connection.transport is None or not self._gateway.is_draining or task is None:
+        if not self._connection.is_cut or task is None:
             self._record.is_client_gone = True
             self._record.error = GatewayError("client_gone", "the connection closed")
             self._writer.is_kept = False
             return False
         task.uncancel()
         error = GatewayError("draining", "cut at the end of the grace")
-        if self._writer.is_begun:
+        if self._record.status == 101:
+            self._record.error = error  # the tunnel has closed both its ends
+        elif self._writer.is_begun:
             self._record.error = error
             await Relay(self._exchange, self._record, self._writer, _NO_EVENTS).cut(error, self._media_type)
         else:

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 
 from .address_limit import AddressLimit
 from .admin import Admin
+from .admin_calls import AdminCalls
 from .certificates import Certificate
 from .config.addresses import Address
 from .config.schema import Config
 from .config.schema_listener import Listener
 from .downstream.acceptor import Acceptor
 from .downstream.settings import ListenerSettings
+from .downstream.tls_listener import TlsListener
 from .gateway import Gateway
 from .gcra import Limit
 from .http1.limits import HeadLimits
@@ -38,7 +40,7 @@ class BoundListener:
 
     settings: Listener
     acceptor: Acceptor
-    server: asyncio.Server
+    server: asyncio.Server | TlsListener
     certificate: Certificate | None
     address: Address
 
@@ -78,8 +80,8 @@ class Server:
             for listener in config.listeners:
                 self._listeners.append(await self._bind(listener, loop))
             if config.admin is not None:
-                self._admin = Admin(self._gateway, self._reloader, config.admin)
-                self._admin.address = await self._admin.start(bind(config.admin.address))
+                self._admin = Admin(self._gateway, AdminCalls(self._gateway, self._reloader, config.admin))
+                await self._admin.start(bind(config.admin.address))
         except BaseException:
             self._close_listeners()
             raise
@@ -94,13 +96,12 @@ class Server:
             limit = AddressLimit(Limit.of(rule.rate.amount, rule.rate.per_s, rule.burst), rule.max_addresses)
         acceptor = Acceptor(self._gateway, listener_settings(listener), limit)
         bound = bind(listener.address)
-        server = await loop.create_server(
-            acceptor,
-            sock=bound,
-            ssl=certificate.context if certificate else None,
-            ssl_handshake_timeout=listener.timeouts.head if certificate else None,
-            backlog=_BACKLOG,
-        )
+        server: asyncio.Server | TlsListener
+        if certificate is None:
+            server = await loop.create_server(acceptor, sock=bound, backlog=_BACKLOG)
+        else:
+            server = TlsListener(acceptor, bound, certificate.context, listener.timeouts.head)
+            server.start(_BACKLOG)
         host, port = bound.getsockname()[:2]
         return BoundListener(listener, acceptor, server, certificate, Address(host, port))
 

@@ -26,7 +26,7 @@ class Service(Protocol):
     def serve(self, incoming: Incoming, limit: AddressLimit | None) -> Awaitable[Answered]:
         """Answer one request."""
 
-    def refuse(self, connection: DownstreamConnection, error: GatewayError) -> bytes:
+    def refuse(self, peer: str, error: GatewayError) -> bytes:
         """Return the whole answer to what never became a request, and log it."""
 
 
@@ -39,6 +39,7 @@ class Acceptor(Server):
         self._settings = settings
         self._limit = limit
         self._open: set[DownstreamConnection] = set()
+        self._expected: set[DownstreamConnection] = set()
 
     def __call__(self) -> DownstreamConnection:
         return DownstreamConnection(self, self._settings, self._loop)
@@ -50,6 +51,7 @@ class Acceptor(Server):
 
     def connection_made(self, handler: Any, transport: asyncio.Transport) -> None:
         """Count a connection in."""
+        self._expected.discard(handler)
         self._open.add(handler)
         super().connection_made(handler, transport)
 
@@ -58,17 +60,33 @@ class Acceptor(Server):
         self._open.discard(handler)
         super().connection_lost(handler, exc)
 
+    def expect(self, peer: str) -> DownstreamConnection | None:
+        """Make a connection that has a place before it is open; None, and a line in the log, where none is free."""
+        if len(self._open) + len(self._expected) >= self._settings.max_connections:
+            self._service.refuse(peer, self._overloaded())
+            return None
+        connection = self()
+        self._expected.add(connection)
+        return connection
+
+    def give_up(self, connection: DownstreamConnection) -> None:
+        """Free the place of an expected connection, unless it is open by now."""
+        self._expected.discard(connection)
+
     def refuse_connection(self, connection: DownstreamConnection) -> GatewayError | None:
         """Return why a new connection cannot stay, if so."""
         if self._service.is_draining:
             return GatewayError("draining", "a new connection during the drain")
-        if len(self._open) > self._settings.max_connections:
-            return GatewayError("overloaded", f"expected at most {self._settings.max_connections} connections")
+        if len(self._open) + len(self._expected) > self._settings.max_connections:
+            return self._overloaded()
         return None
+
+    def _overloaded(self) -> GatewayError:
+        return GatewayError("overloaded", f"expected at most {self._settings.max_connections} connections")
 
     def refusal(self, connection: DownstreamConnection, error: GatewayError) -> bytes:
         """Return the answer to what never became a request."""
-        return self._service.refuse(connection, error)
+        return self._service.refuse(connection.peer_address, error)
 
     def drain(self) -> None:
         """Close idle connections now, the others after their answer."""
@@ -79,6 +97,7 @@ class Acceptor(Server):
         """End every exchange that is still under way."""
         for connection in tuple(self._open):
             if connection.exchange_task is not None and not connection.exchange_task.done():
+                connection.is_cut = True
                 connection.exchange_task.cancel()
             else:
                 connection.reset()

@@ -60,6 +60,7 @@ class DownstreamConnection(RequestHandler[Any] if TYPE_CHECKING else RequestHand
         "_tunnel",
         "exchange_task",
         "head",
+        "is_cut",
         "is_last",
         "settings",
     )
@@ -88,6 +89,7 @@ class DownstreamConnection(RequestHandler[Any] if TYPE_CHECKING else RequestHand
         self.head: RequestHead | None = None
         self.exchange_task: asyncio.Task[Any] | None = None
         self.is_last = False
+        self.is_cut = False  # by a drain whose grace has ended
 
     # -- the transport's side
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 
 import pytest
 import websockets
@@ -83,6 +84,48 @@ def test_the_server_learns_within_100_ms_that_the_client_is_gone() -> None:
 
     asyncio.run(main())
     assert left_after[0] <= 0.1
+
+
+@pytest.mark.parametrize("is_talking", [False, True])
+def test_a_tunnel_that_a_drain_cuts_is_logged_as_that(is_talking: bool) -> None:
+    async def main() -> tuple[list[dict[str, object]], list[str]]:
+        async with serve(echo, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            config = {**plain(f"http://127.0.0.1:{port}"), "drain": "300ms"}
+            async with gateway(config) as gate, connect(f"ws://127.0.0.1:{gate.port}/") as socket:
+                await socket.send("here")
+                assert await asyncio.wait_for(socket.recv(), 10) == "here"
+                gate.signal(signal.SIGTERM)
+                with pytest.raises(websockets.ConnectionClosed):
+                    async with asyncio.timeout(10):
+                        while is_talking:
+                            await socket.send("there")
+                            await socket.recv()
+                        await socket.recv()
+                assert await asyncio.wait_for(gate.process.wait(), 10) == 0
+                await gate.until(gate.log)
+                return gate.log(), gate.complaints
+
+    log, complaints = asyncio.run(main())
+    shown = [(line["status"], line["error"], line["client_gone"], line["level"]) for line in log]
+    assert (shown, complaints) == ([(101, "draining", False, "info")], [])
+
+
+def test_a_client_that_leaves_its_tunnel_during_a_drain_is_gone_by_itself() -> None:
+    async def main() -> list[dict[str, object]]:
+        async with serve(echo, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            async with gateway(plain(f"http://127.0.0.1:{port}")) as gate, client(gate.port) as idle:
+                socket = await connect(f"ws://127.0.0.1:{gate.port}/")
+                gate.signal(signal.SIGTERM)
+                assert await asyncio.wait_for(idle.reader.read(-1), 10) == b""  # it drains
+                socket.transport.abort()
+                await socket.wait_closed()
+                assert await asyncio.wait_for(gate.process.wait(), 10) == 0
+                await gate.until(gate.log)
+                return gate.log()
+
+    assert [(line["status"], line["error"]) for line in asyncio.run(main())] == [(101, "client_gone")]
 
 
 def test_an_upgrade_is_not_passed_on_where_the_route_forbids_it() -> None:
