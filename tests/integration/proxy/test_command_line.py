@@ -102,7 +102,7 @@ def test_a_taken_port_is_one_clear_line() -> None:
 
 
 def test_every_command_has_help() -> None:
-    for command in ("serve", "proxy", "check", "explain", "routes", "plugins", "keys", "demo"):
+    for command in ("serve", "proxy", "check", "explain", "routes", "plugins", "keys", "fault-upstream", "demo"):
         done = headgate(command, "--help")
         assert done.returncode == 0
         assert command in done.stdout
