@@ -92,6 +92,7 @@ class Answer:
         }
 
 
-def event(body: Json) -> bytes:
-    """Give one server-sent event that holds this object."""
-    return b"data: " + orjson.dumps(body) + b"\n\n"
+def event(body: Json, cursor: str | None = None) -> bytes:
+    """Give one server-sent event that holds this object; an error has no cursor, for nothing can follow it."""
+    head = b"" if cursor is None else b"id: " + cursor.encode() + b"\n"
+    return head + b"data: " + orjson.dumps(body) + b"\n\n"

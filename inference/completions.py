@@ -1,37 +1,43 @@
 """The two generating endpoints: chat completions and text completions.
 
 A request's way: admitted, body read and checked, prompt made into ids, queued, then its steps written as they come.
-The head of a stream waits for the first token, so whatever fails before has a status of its own.
+The head of a stream waits for the first event that is new to the client, so whatever fails before, in the replay of a
+resumed stream too, has a status of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from datetime import UTC, datetime
 
 import orjson
 from aiohttp import web
 
-from .answers import DONE, Answer, Usage, event
-from .generate import GenerationRequest, Step
+from .answers import DONE, Usage, event
+from .cursor import NAME_BYTES, Origin
+from .events import EventStream
+from .generate import ReplayDiverged, Step
 from .openai_api import ApiError, Ask, parse_chat, parse_completion
-from .sampler import Sampling
+from .plan import Plan, make_plan
 from .service import Outcome, Service
-from .tokenizer import TemplateError
 from .worker import GenerationFailed, Job
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 BODY_TIMEOUT_S = 30.0
 WRITE_TIMEOUT_S = 30.0
 DEADLINE_FIELD = "x-headgate-deadline-ms"
+NUMERICS_FIELD = "x-headgate-numerics"
 # Within what JSON readers hold exactly.
 SEED_BITS = 53
 
 OUTCOME: web.RequestKey[Outcome] = web.RequestKey("outcome", Outcome)
 
 _SSE_FIELDS = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
+_NUMERICS_MISMATCH = "numerics_mismatch"
+_FAILURES = (TimeoutError, GenerationFailed, ReplayDiverged)
 
 
 class Completions:
@@ -54,95 +60,61 @@ class Completions:
             ask = parse(await _read_body(request))
             if ask.model != self._service.name:
                 raise unknown_model(ask.model)
-            generation = await self._prepare(ask)
-            exchange = _Exchange(self._service, request, ask, generation, deadline)
+            self._check_numerics(request)
+            # Beside the event loop: long prompts take long.
+            plan = await asyncio.to_thread(make_plan, self._service, ask, _draw_origin(ask.seed))
+            exchange = _Exchange(self._service, request, plan, deadline)
             try:
                 return await exchange.run()
             finally:
                 exchange.close()
 
-    async def _prepare(self, ask: Ask) -> GenerationRequest:
-        """Make the prompt's ids, beside the event loop: long prompts take long.
-
-        Raises: ApiError.
-        """
-        ids = tuple(await asyncio.to_thread(self._encode, ask))
-        config = self._service.config
-        param = "messages" if ask.messages is not None else "prompt"
-        if not ids:
-            raise ApiError(f"{param}: expected at least one token, got none", code="invalid_value", param=param)
-        if not all(0 <= token < config.vocab_size for token in ids):
+    def _check_numerics(self, request: web.Request) -> None:
+        """Refuse a request that wants the bits of another server."""
+        wanted, own = request.headers.get(NUMERICS_FIELD), self._service.numerics
+        if wanted not in (None, own):
             raise ApiError(
-                f"{param}: expected token ids from 0 to {config.vocab_size - 1}", code="invalid_value", param=param
+                f"expected numerics {wanted}, but those of this server are {own}; ask a server that has them",
+                status=412,
+                code=_NUMERICS_MISMATCH,
+                param=NUMERICS_FIELD,
+                x_headgate_numerics=own,
             )
-        room = config.max_position_embeddings - len(ids)
-        if room < (ask.max_tokens or 1):
-            raise ApiError(
-                f"this model's context is {config.max_position_embeddings} tokens, but {len(ids)} in the {param}"
-                f" and {ask.max_tokens or 1} to generate were asked for; shorten one of them",
-                code="context_length_exceeded",
-                param=param,
-            )
-        seed = secrets.randbits(SEED_BITS) if ask.seed is None else ask.seed
-        sampling = Sampling(ask.temperature, ask.top_p, seed)
-        return GenerationRequest(ids, ask.max_tokens or room, sampling, ask.stops)
-
-    def _encode(self, ask: Ask) -> list[int] | tuple[int, ...]:
-        tokenizer = self._service.tokenizer
-        if ask.messages is None:
-            prompt = ask.prompt or ""
-            return tokenizer.encode(prompt) if isinstance(prompt, str) else prompt
-        try:
-            return tokenizer.encode_chat(ask.messages)
-        except TemplateError as error:
-            raise ApiError(str(error), code="invalid_value", param="messages") from None
 
 
 class _Exchange:
     """One admitted generation and the answer made of its steps."""
 
-    def __init__(
-        self,
-        service: Service,
-        request: web.Request,
-        ask: Ask,
-        generation: GenerationRequest,
-        deadline: float | None,
-    ) -> None:
-        self._service, self._request, self._ask, self._deadline = service, request, ask, deadline
+    def __init__(self, service: Service, request: web.Request, plan: Plan, deadline: float | None) -> None:
+        self._service, self._request, self._plan, self._deadline = service, request, plan, deadline
         self._loop = asyncio.get_running_loop()
         self._outcome = request[OUTCOME]
-        self._outcome.prompt_tokens = len(generation.prompt_ids)
-        self._answer = Answer(
-            completion_id=("chatcmpl-" if ask.messages is not None else "cmpl-") + secrets.token_hex(12),
-            created=int(datetime.now(UTC).timestamp()),
-            model=service.name,
-            fingerprint=service.fingerprint,
-            seed=generation.sampling.seed,
-            is_chat=ask.messages is not None,
-            has_stream_usage=ask.has_stream_usage,
-        )
+        self._outcome.prompt_tokens = len(plan.generation.prompt_ids)
         self._first_token_at: float | None = None
-        self._job: Job = service.worker.submit(generation)
-        service.metrics.prompt_tokens += len(generation.prompt_ids)
+        self._job: Job = service.worker.submit(plan.generation)
+        service.metrics.prompt_tokens += self._outcome.prompt_tokens
+        service.metrics.resumed += bool(plan.delivered)
 
     async def run(self) -> web.StreamResponse:
         """Write the answer, whole or as a stream.
 
         Raises: ApiError, before anything was written.
         """
-        if not self._ask.is_stream:
+        if not self._plan.is_stream:
             return await self._write_whole()
-        try:
-            first = await self._next_step()
-        except (TimeoutError, GenerationFailed) as error:
-            raise _as_api_error(error) from None
-        response = web.StreamResponse(headers=_SSE_FIELDS)
-        await response.prepare(self._request)
-        try:
-            await self._write_stream(response, first)
-        except (TimeoutError, GenerationFailed) as error:
-            await self._break_off(response, error)
+        async with aclosing(self._new_events()) as events:
+            try:
+                first = await anext(events)
+            except _FAILURES as error:
+                raise _as_api_error(error) from None
+            response = web.StreamResponse(headers={**_SSE_FIELDS, NUMERICS_FIELD: self._service.numerics})
+            await response.prepare(self._request)
+            try:
+                await self._write(response, first)
+                async for data in events:
+                    await self._write(response, data)
+            except _FAILURES as error:
+                await self._break_off(response, error)
         return response
 
     def close(self) -> None:
@@ -156,27 +128,30 @@ class _Exchange:
         try:
             while (step := await self._next_step()).finish_reason is None:
                 texts.append(step.text)
-        except (TimeoutError, GenerationFailed) as error:
+        except _FAILURES as error:
             raise _as_api_error(error) from None
         texts.append(step.text)
-        return json_response(self._answer.whole("".join(texts), step.finish_reason, self._usage()))
+        return json_response(self._plan.answer.whole("".join(texts), step.finish_reason, self._usage()))
 
-    async def _write_stream(self, response: web.StreamResponse, step: Step) -> None:
-        await self._write(response, event(self._answer.first_chunk()))
-        while True:
-            if step.text:
-                await self._write(response, event(self._answer.text_chunk(step.text)))
-            if step.finish_reason is not None:
-                break
+    async def _new_events(self) -> AsyncGenerator[bytes, None]:
+        """Yield the events that the client lacks, as they are made.
+
+        Raises: GenerationFailed, ReplayDiverged, TimeoutError.
+        """
+        plan = self._plan
+        stream = EventStream(plan.answer, plan.writer, self._outcome.prompt_tokens, plan.delivered)
+        is_over = False
+        while not is_over:
             step = await self._next_step()
-        await self._write(response, event(self._answer.last_chunk(step.finish_reason)))
-        if self._ask.has_stream_usage:
-            await self._write(response, event(self._answer.usage_chunk(self._usage())))
-        await self._write(response, DONE)
+            is_over = step.finish_reason is not None
+            for data in stream.push(step):
+                yield data
+        yield DONE
 
     async def _next_step(self) -> Step:
         step = await self._job.next_step(self._deadline)
         self._outcome.completion_tokens += 1
+        self._outcome.replayed_tokens += self._outcome.completion_tokens <= len(self._plan.generation.replay)
         if step.finish_reason is not None:
             self._outcome.finish_reason = step.finish_reason
         if self._first_token_at is None:
@@ -238,7 +213,15 @@ def _deadline(request: web.Request) -> float | None:
     return asyncio.get_running_loop().time() + int(value) / 1000
 
 
+def _draw_origin(seed: int | None) -> Origin:
+    """Draw what makes an answer one of its own; `seed` is that of the request, if it has one."""
+    drawn = secrets.randbits(SEED_BITS) if seed is None else seed
+    return Origin(drawn, int(datetime.now(UTC).timestamp()), secrets.token_bytes(NAME_BYTES))
+
+
 def _as_api_error(error: Exception) -> ApiError:
     if isinstance(error, TimeoutError):
         return ApiError("the deadline passed before the answer was complete", status=504, code="deadline_exceeded")
+    if isinstance(error, ReplayDiverged):
+        return ApiError(f"the stream cannot go on here: {error}", status=412, code=_NUMERICS_MISMATCH)
     return ApiError(str(error), status=500, code="generation_failed")

@@ -24,18 +24,27 @@ class FinishReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """What to generate. `max_tokens` fits the model's context together with the prompt."""
+    """What to generate. `max_tokens` fits the model's context together with the prompt.
+
+    `replay` are the first tokens as another run drew them.
+    """
 
     prompt_ids: tuple[int, ...]
     max_tokens: int
     sampling: Sampling
     stops: tuple[str, ...] = ()
+    replay: tuple[int, ...] = ()
+
+
+class ReplayDiverged(Exception):
+    """Another run drew a token that is not drawn here: what follows would not belong to it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """What one token brought: text that is safe to show (often none), and at the end the reason."""
 
+    token: int
     text: str
     finish_reason: FinishReason | None = None
 
@@ -45,7 +54,10 @@ def generate(
 ) -> Iterator[Step]:
     """Yield one step for each token; the last one carries a reason, unless the caller cancelled.
 
+    Replayed tokens take the same way as new ones, row by row and drawn again, for two reasons: many rows at once round
+    differently, and a token that is drawn otherwise here is noticed before anything follows it.
     Cancel: looked at before each forward pass, so at most one token is computed in vain.
+    Raises: ReplayDiverged.
     """
     cache = LatentCache(model.config, len(request.prompt_ids) + request.max_tokens)
     texts, matcher = tokenizer.stream(), StopMatcher(request.stops)
@@ -54,16 +66,18 @@ def generate(
         if is_cancelled():
             return
         token = _next_token(model, cache, ids, request.sampling)
+        if count <= len(request.replay):
+            _compare(token, request.replay[count - 1], count)
         ids = (token,)
         is_end = token in model.config.eos_token_ids
         text = "" if is_end else matcher.push(texts.push(token))
         reason = _finish_reason(is_end or matcher.is_stopped, is_last=count == request.max_tokens)
         if reason is None:
-            yield Step(text)
+            yield Step(token, text)
             continue
         # The pieces never completed are text like any other: a stop string may end in them.
         text += matcher.push(texts.finish()) + matcher.finish()
-        yield Step(text, FinishReason.STOP if matcher.is_stopped else reason)
+        yield Step(token, text, FinishReason.STOP if matcher.is_stopped else reason)
         return
 
 
@@ -72,6 +86,11 @@ def _next_token(model: DeepseekV3, cache: LatentCache, ids: tuple[int, ...], sam
     with torch.inference_mode():
         logits = model(torch.tensor([ids]), cache, is_last_only=True)
     return choose_token(logits[0, -1].numpy(), sampling, position=cache.length)
+
+
+def _compare(drawn: int, replayed: int, count: int) -> None:
+    if drawn != replayed:
+        raise ReplayDiverged(f"token {count}: expected {replayed} as delivered, drew {drawn}")
 
 
 def _finish_reason(is_stopped: bool, is_last: bool) -> FinishReason | None:

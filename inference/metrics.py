@@ -41,22 +41,25 @@ class Metrics:
     def __init__(self) -> None:
         self.requests: Counter[tuple[str, int]] = Counter()
         self.aborted = 0
+        self.resumed = 0
         self.prompt_tokens = 0
         self.first_token = Histogram(_FIRST_TOKEN_BOUNDS_S)
         self.duration = Histogram(_DURATION_BOUNDS_S)
 
-    def render(self, generated_tokens: int, gauges: Mapping[str, int]) -> str:
+    def render(self, generated_tokens: int, replayed_tokens: int, gauges: Mapping[str, int]) -> str:
         """Give the whole page."""
-        return "\n".join(self._lines(generated_tokens, gauges)) + "\n"
+        return "\n".join(self._lines(generated_tokens, replayed_tokens, gauges)) + "\n"
 
-    def _lines(self, generated_tokens: int, gauges: Mapping[str, int]) -> Iterator[str]:
+    def _lines(self, generated_tokens: int, replayed_tokens: int, gauges: Mapping[str, int]) -> Iterator[str]:
         yield from _head("requests_total", "counter", "Answered requests by endpoint and status.")
         for (endpoint, status), count in sorted(self.requests.items()):
             yield f'{_PREFIX}requests_total{{endpoint="{endpoint}",status="{status}"}} {count}'
         counters = {
             "requests_aborted_total": ("Requests whose client left before the answer was complete.", self.aborted),
+            "requests_resumed_total": ("Requests to go on with a stream that was cut.", self.resumed),
             "prompt_tokens_total": ("Tokens of accepted prompts.", self.prompt_tokens),
-            "generation_tokens_total": ("Generated tokens.", generated_tokens),
+            "generation_tokens_total": ("Generated tokens, without replayed ones.", generated_tokens),
+            "replayed_tokens_total": ("Delivered tokens that were run again to go on after them.", replayed_tokens),
         }
         for name, (text, value) in counters.items():
             yield from _head(name, "counter", text)

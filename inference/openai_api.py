@@ -13,6 +13,7 @@ import orjson
 MAX_STOPS = 4
 MAX_STOP_CHARS = 1024
 COMPLETION_MAX_TOKENS = 16
+RESUME_MEMBER = "headgate_resume"
 
 Message = Mapping[str, str]
 
@@ -35,7 +36,10 @@ class ApiError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A checked request. Exactly one of `messages` and `prompt` is set; None in `seed` or `max_tokens`: not given."""
+    """A checked request. Exactly one of `messages` and `prompt` is set; None in `seed` or `max_tokens`: not given.
+
+    `resume` are the cursors of the events that the client has, as they came; empty for an answer from the start.
+    """
 
     model: str
     messages: tuple[Message, ...] | None
@@ -47,6 +51,7 @@ class Ask:
     stops: tuple[str, ...]
     is_stream: bool
     has_stream_usage: bool
+    resume: tuple[str, ...] = ()
 
 
 def parse_chat(body: bytes) -> Ask:
@@ -124,6 +129,7 @@ def _ask(
         stops=_stops(data.get("stop")),
         is_stream=is_stream,
         has_stream_usage=_stream_usage(data.get("stream_options"), is_stream),
+        resume=_resume(data.get(RESUME_MEMBER), is_stream),
     )
 
 
@@ -189,6 +195,15 @@ def _stream_usage(value: object, is_stream: bool) -> bool:
     if not is_stream:
         raise ApiError("stream_options: only allowed with stream: true", param="stream_options")
     return _flag(value, "include_usage", "stream_options.include_usage")
+
+
+def _resume(value: object, is_stream: bool) -> tuple[str, ...]:
+    cursors = [] if value is None else value
+    if not isinstance(cursors, list) or not all(isinstance(cursor, str) for cursor in cursors):
+        raise ApiError(f"{RESUME_MEMBER}: expected a list of cursors", code="invalid_cursor", param=RESUME_MEMBER)
+    if cursors and not is_stream:
+        raise ApiError(f"{RESUME_MEMBER}: only allowed with stream: true", code="invalid_cursor", param=RESUME_MEMBER)
+    return tuple(cursors)
 
 
 def _flag(data: Mapping[str, object], name: str, where: str | None = None) -> bool:

@@ -1,6 +1,6 @@
 """A tiny checkpoint with random weights, complete in the published layout: for trials and tests.
 
-It speaks gibberish, mostly in ASCII letters, at some hundred tokens a second.
+It speaks gibberish, mostly in ASCII letters or in the bytes of a text, at some hundred tokens a second.
 """
 
 from __future__ import annotations
@@ -23,9 +23,18 @@ _TEMPLATE = """{{ bos_token }}{% for message in messages %}
 
 
 def write_sample_checkpoint(
-    model_dir: Path, *, seed: int = 0, context_tokens: int = 2048, has_end: bool = True, hidden_size: int = 64
+    model_dir: Path,
+    *,
+    seed: int = 0,
+    context_tokens: int = 2048,
+    has_end: bool = True,
+    hidden_size: int = 64,
+    favoured: str = "",
 ) -> None:
-    """Write the files of one model. Without `has_end` no token ends a text, so each one runs to max_tokens."""
+    """Write the files of one model. Without `has_end` no token ends a text, so each one runs to max_tokens.
+
+    The bytes of `favoured` come often and in any order: of letters beyond ASCII they make whole ones and broken ones.
+    """
     model_dir.mkdir(parents=True, exist_ok=True)
     tokenizer = _byte_tokenizer()
     shape = _shape(tokenizer.get_vocab_size(), context_tokens, hidden_size)
@@ -35,8 +44,10 @@ def write_sample_checkpoint(
     model.init_weights(seed, std=0.1)
     with torch.no_grad():
         # Rows of zero: bytes that are no letters, and special tokens, stay possible but rare.
-        model.lm_head.weight.mul_(4.0)
-        model.lm_head.weight[128:] = 0.0
+        rows = sorted(set(tokenizer.encode(favoured).ids)) if favoured else list(range(128))
+        kept = model.lm_head.weight[rows] * (8.0 if favoured else 4.0)
+        model.lm_head.weight.zero_()
+        model.lm_head.weight[rows] = kept
     save_model(model, model_dir)
     tokenizer.save(str(model_dir / "tokenizer.json"))
     settings = {"bos_token": _SPECIAL[0], "eos_token": _SPECIAL[1], "add_bos_token": True}

@@ -17,10 +17,11 @@ from aiohttp import web
 
 from .admission import Admission
 from .config import CheckpointError, read_config
+from .numerics import describe_backend, numerics_id, probe
 from .server import build_app
 from .service import Service
 from .tokenizer import read_tokenizer
-from .weights import fingerprint, load_model
+from .weights import load_model
 from .worker import Worker
 
 _log = logging.getLogger("headgate.inference")
@@ -45,7 +46,6 @@ def serve(options: ServeOptions) -> int:
     Raises: CheckpointError, OSError (address).
     """
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
-    torch.set_num_threads(options.threads)
     # Bound first: a taken port shows before a long load.
     with _bind(options.host, options.port) as listener:
         service = load_service(options)
@@ -54,7 +54,7 @@ def serve(options: ServeOptions) -> int:
 
 
 def load_service(options: ServeOptions) -> Service:
-    """Load the model and run one token through it.
+    """Load the model, run a few tokens through it and name its numerics.
 
     Raises: CheckpointError.
     """
@@ -65,13 +65,11 @@ def load_service(options: ServeOptions) -> Service:
             f"{options.model_dir / 'tokenizer.json'}: expected at most vocab_size {config.vocab_size} tokens,"
             f" got {tokenizer.vocab_size}"
         )
+    torch.set_num_threads(options.threads)
     model = load_model(options.model_dir, config)
-    with torch.inference_mode():
-        model(torch.zeros(1, 1, dtype=torch.int64))
-    backend = f"torch {torch.__version__} {torch.backends.cpu.get_cpu_capability()} float32 {options.threads}"
     return Service(
         name=options.name,
-        fingerprint=fingerprint(options.model_dir, config, backend),
+        numerics=numerics_id(options.model_dir, config, describe_backend(options.threads), probe(model)),
         created=int(datetime.now(UTC).timestamp()),
         config=config,
         tokenizer=tokenizer,

@@ -65,20 +65,29 @@ class _Pages:
 
     async def ready(self, request: web.Request) -> web.Response:
         """Tell whether requests may be sent here."""
+        numerics = self._service.numerics
         if self._service.admission.is_draining:
-            return json_response({"status": "draining"}, status=503)
-        return await self.health(request)
+            return json_response({"status": "draining", "numerics": numerics}, status=503)
+        if not self._service.worker.is_alive:
+            return await self.health(request)
+        return json_response({"status": "ok", "numerics": numerics})
 
     async def metrics(self, request: web.Request) -> web.Response:
         """Give the counters."""
         worker = self._service.worker
         gauges = {"requests_running": int(worker.is_running), "requests_waiting": worker.waiting_count}
-        text = self._service.metrics.render(worker.generated_tokens, gauges)
+        text = self._service.metrics.render(worker.generated_tokens, worker.replayed_tokens, gauges)
         return web.Response(body=text.encode(), headers={"content-type": CONTENT_TYPE})
 
     def _model(self) -> dict[str, object]:
         service = self._service
-        return {"id": service.name, "object": "model", "created": service.created, "owned_by": "headgate"}
+        return {
+            "id": service.name,
+            "object": "model",
+            "created": service.created,
+            "owned_by": "headgate",
+            "numerics": service.numerics,
+        }
 
 
 def _observe(service: Service) -> Middleware:
@@ -115,7 +124,8 @@ def _record(service: Service, endpoint: str, status: int, outcome: Outcome, seco
 
 def _log_exchange(request_id: str, endpoint: str, status: int, outcome: Outcome, seconds: float) -> None:
     _log.info(
-        "%s %s status=%d prompt_tokens=%d completion_tokens=%d finish=%s first_token_s=%.4f seconds=%.4f",
+        "%s %s status=%d prompt_tokens=%d completion_tokens=%d finish=%s first_token_s=%.4f seconds=%.4f"
+        " replayed_tokens=%d",
         request_id,
         endpoint,
         status,
@@ -124,6 +134,7 @@ def _log_exchange(request_id: str, endpoint: str, status: int, outcome: Outcome,
         outcome.finish_reason,
         outcome.first_token_s or 0.0,
         seconds,
+        outcome.replayed_tokens,
     )
 
 
@@ -139,8 +150,9 @@ async def _translate_errors(request: web.Request, handler: Handler) -> web.Strea
     except web.HTTPException as error:
         return _error_response(_from_http(request, error))
     except ConnectionError:
-        # The client went away while it was written to: there is nobody to tell.
-        raise
+        # The client went away while it was written to: there is nobody to tell. This ends as where its leaving is
+        # noticed while waiting; any other way aiohttp logs a failure.
+        raise asyncio.CancelledError from None
     except Exception:
         # The last place that can still give the client an answer.
         _log.exception("%s failed", request[_ID_KEY])

@@ -16,13 +16,18 @@ class Service:
     """One loaded model with its queue and its counters. `created` is in Unix seconds."""
 
     name: str
-    fingerprint: str
+    numerics: str
     created: int
     config: ModelConfig
     tokenizer: Tokenizer
     worker: Worker
     admission: Admission
     metrics: Metrics = field(default_factory=Metrics)
+
+    @property
+    def fingerprint(self) -> str:
+        """The numerics id, in the form of OpenAI's `system_fingerprint`."""
+        return f"fp_{self.numerics}"
 
 
 @dataclass(slots=True)
@@ -32,5 +37,6 @@ class Outcome:
     started_at: float
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    replayed_tokens: int = 0
     finish_reason: str = "-"
     first_token_s: float | None = None

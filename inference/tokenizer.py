@@ -16,6 +16,8 @@ from tokenizers.decoders import DecodeStream
 
 from .config import CheckpointError, read_json_object
 
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+
 
 class TemplateError(Exception):
     """The chat template refused these messages, or there is none."""
@@ -54,23 +56,29 @@ class Tokenizer:
             return [self.bos_id, *ids]
         return ids
 
-    def encode_chat(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
+    def encode_chat(self, messages: Sequence[Mapping[str, str]], now: datetime | None = None) -> list[int]:
         """Render the messages by the chat template, with the head of an answer, and encode them.
 
         Raises: TemplateError.
         """
-        ids: list[int] = self.backend.encode(self.render_chat(messages), add_special_tokens=False).ids
+        ids: list[int] = self.backend.encode(self.render_chat(messages, now), add_special_tokens=False).ids
         return ids
 
-    def render_chat(self, messages: Sequence[Mapping[str, str]]) -> str:
-        """Give the text the chat template makes of the messages.
+    def render_chat(self, messages: Sequence[Mapping[str, str]], now: datetime | None = None) -> str:
+        """Give the text the chat template makes of the messages; a template that tells the date tells that of `now`.
 
         Raises: TemplateError.
         """
         if self._template is None:
             raise TemplateError("this model has no chat template; use /v1/completions")
         try:
-            return self._template.render(messages=messages, add_generation_prompt=True, tools=None, **self._special)
+            return self._template.render(
+                messages=messages,
+                add_generation_prompt=True,
+                tools=None,
+                strftime_now=(now or datetime.now()).strftime,
+                **self._special,
+            )
         except jinja2.TemplateError as error:
             raise TemplateError(f"the chat template refused the messages: {error.message}") from None
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
@@ -118,7 +126,7 @@ def read_tokenizer(model_dir: Path) -> Tokenizer:
 
     Raises: CheckpointError.
     """
-    path = model_dir / "tokenizer.json"
+    path, settings_path, template_path = (model_dir / name for name in TOKENIZER_FILES)
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file")
     try:
@@ -128,9 +136,7 @@ def read_tokenizer(model_dir: Path) -> Tokenizer:
         raise CheckpointError(f"{path}: not a tokenizer: {error}") from None
     backend.no_padding()
     backend.no_truncation()
-    settings_path = model_dir / "tokenizer_config.json"
     settings = read_json_object(settings_path) if settings_path.is_file() else {}
-    template_path = model_dir / "chat_template.jinja"
     template = template_path.read_text("utf-8") if template_path.is_file() else _find_template(settings)
     try:
         return Tokenizer(backend, template, settings)
@@ -161,7 +167,6 @@ def _compile(source: str) -> jinja2.Template:
     )
     environment.filters["tojson"] = _to_json
     environment.globals["raise_exception"] = _raise
-    environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
     return environment.from_string(source)
 
 

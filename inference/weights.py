@@ -6,7 +6,6 @@ layer are stacked and their gate and up halves fused; `checkpoint_slots` is the 
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -64,16 +63,12 @@ def save_model(model: DeepseekV3, model_dir: Path) -> None:
     save_file(tensors, model_dir / SINGLE_FILE, metadata={"format": "pt"})
 
 
-def fingerprint(model_dir: Path, config: ModelConfig, backend: str) -> str:
-    """Name what decides every logit: shape, weights and backend. Equal names generate equal tokens.
+def weight_files(model_dir: Path) -> list[Path]:
+    """List the files that hold the weights, by name.
 
-    Cost: O(bytes of the checkpoint).
+    Raises: CheckpointError.
     """
-    digest = hashlib.sha256(f"{config}|{backend}".encode())
-    for path in sorted(set(_locate(model_dir).values())):
-        with path.open("rb") as opened:
-            digest.update(hashlib.file_digest(opened, "sha256").digest())
-    return f"fp_{digest.hexdigest()[:12]}"
+    return sorted(set(_locate(model_dir).values()))
 
 
 def checkpoint_slots(model: DeepseekV3) -> Iterator[Slot]:

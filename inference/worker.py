@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from .generate import GenerationRequest, Step, generate
+from .generate import GenerationRequest, ReplayDiverged, Step, generate
 from .model import DeepseekV3
 from .tokenizer import Tokenizer
 
@@ -29,22 +29,25 @@ class GenerationFailed(Exception):
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """One generation asked for by a handler; a step of None means that it failed."""
+    """One generation asked for by a handler; an exception in place of a step means that it failed."""
 
     request: GenerationRequest
-    steps: asyncio.Queue[Step | None] = field(default_factory=asyncio.Queue)
+    steps: asyncio.Queue[Step | GenerationFailed | ReplayDiverged] = field(default_factory=asyncio.Queue)
     is_cancelled: bool = False
 
     async def next_step(self, deadline: float | None) -> Step:
         """Wait for the next step until an instant of the event loop's clock.
 
-        Raises: GenerationFailed, TimeoutError.
+        Raises: GenerationFailed, ReplayDiverged, TimeoutError.
         """
         async with asyncio.timeout_at(deadline):
             step = await self.steps.get()
-        if step is None:
-            raise GenerationFailed("the model failed on this request")
+        if isinstance(step, Exception):
+            raise step
         return step
+
+
+_Publish = Callable[[Step | GenerationFailed | ReplayDiverged], None]
 
 
 class Worker:
@@ -58,6 +61,7 @@ class Worker:
         self._is_stopping = False
         self._thread: threading.Thread | None = None
         self.generated_tokens = 0
+        self.replayed_tokens = 0
 
     @property
     def waiting_count(self) -> int:
@@ -115,10 +119,13 @@ class Worker:
             publish = _publisher(loop, job)
             try:
                 self._generate(job, publish)
+            except ReplayDiverged as error:
+                _log.warning("a resumed stream goes on otherwise here: %s", error)
+                publish(error)
             except Exception:
                 # One request's failure must not end the thread that serves all others.
                 _log.exception("generation failed")
-                publish(None)
+                publish(GenerationFailed("the model failed on this request"))
 
     def _take(self) -> Job | None:
         """Wait for the next job; None once stopping."""
@@ -130,14 +137,18 @@ class Worker:
             self._running = self._waiting.popleft()
             return self._running
 
-    def _generate(self, job: Job, publish: Callable[[Step | None], None]) -> None:
-        for step in generate(self._model, self._tokenizer, job.request, lambda: job.is_cancelled):
-            self.generated_tokens += 1
+    def _generate(self, job: Job, publish: _Publish) -> None:
+        steps = generate(self._model, self._tokenizer, job.request, lambda: job.is_cancelled)
+        for count, step in enumerate(steps, 1):
+            if count <= len(job.request.replay):
+                self.replayed_tokens += 1
+            else:
+                self.generated_tokens += 1
             publish(step)
 
 
-def _publisher(loop: asyncio.AbstractEventLoop, job: Job) -> Callable[[Step | None], None]:
-    def publish(step: Step | None) -> None:
+def _publisher(loop: asyncio.AbstractEventLoop, job: Job) -> _Publish:
+    def publish(step: Step | GenerationFailed | ReplayDiverged) -> None:
         try:
             loop.call_soon_threadsafe(job.steps.put_nowait, step)
         except RuntimeError:

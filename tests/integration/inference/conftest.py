@@ -105,14 +105,28 @@ def start(checkpoint: Path, tmp_path: Path) -> Iterator[Start]:
     """Start a server with options of the test's own; it is stopped at the end."""
     servers: list[Server] = []
 
-    def start_one(*options: str) -> Server:
-        servers.append(_start(checkpoint, tmp_path / f"log{len(servers)}", *options))
+    def start_one(*options: str, model_dir: Path = checkpoint) -> Server:
+        servers.append(_start(model_dir, tmp_path / f"log{len(servers)}", *options))
         return servers[-1]
 
     yield start_one
     for server in servers:
         server.stop()
         assert "Traceback" not in server.log.read_text()
+
+
+@pytest.fixture(scope="module")
+def launch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    """Start a server of any model; all are stopped after the module, and must be well until then."""
+    servers: list[Server] = []
+
+    def launch_one(model_dir: Path, *options: str) -> Server:
+        servers.append(_start(model_dir, tmp_path_factory.mktemp("log") / "log", *options))
+        return servers[-1]
+
+    yield launch_one
+    assert [server.stop() for server in servers] == [0] * len(servers)
+    assert not [server.log for server in servers if "Traceback" in server.log.read_text()]
 
 
 def _start(checkpoint: Path, log: Path, *options: str) -> Server:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -40,8 +41,11 @@ def test_stream_has_openais_events(shared: Server) -> None:
     assert fields["x-request-id"] == "my-id"
     *events, done, end = data.split(b"\n\n")
     assert (done, end) == (b"data: [DONE]", b"")
-    assert all(event.startswith(b"data: {") and b"\n" not in event for event in events)
-    chunks = [orjson.loads(event.removeprefix(b"data: ")) for event in events]
+    lines = [event.split(b"\n") for event in events]
+    assert all(len(pair) == 2 for pair in lines)
+    assert all(re.fullmatch(rb"id: [A-Za-z0-9_-]{8,42}", cursor) for cursor, _ in lines)
+    assert len({cursor for cursor, _ in lines}) == len(lines)
+    chunks = [orjson.loads(data.removeprefix(b"data: ")) for _, data in lines]
     common = {"id", "object", "created", "model", "system_fingerprint", "choices", "usage"}
     assert set(chunks[0]) == common | {"seed"}
     assert all(set(chunk) == common for chunk in chunks[1:])
@@ -94,9 +98,15 @@ def test_request_id_unfit_for_a_log_line_is_replaced(shared: Server) -> None:
 
 
 def test_pages_answer(shared: Server) -> None:
-    for path in ("/health", "/ready"):
-        status, _, data = shared.ask("GET", path)
-        assert (status, orjson.loads(data)) == (200, {"status": "ok"})
+    status, _, data = shared.ask("GET", "/health")
+    assert (status, orjson.loads(data)) == (200, {"status": "ok"})
+    status, _, data = shared.ask("GET", "/ready")
+    numerics = orjson.loads(data)["numerics"]
+    assert (status, orjson.loads(data)) == (200, {"status": "ok", "numerics": numerics})
+    assert re.fullmatch("[0-9a-f]{16}", numerics)
+    for path in ("/v1/models/sample", "/v1/models"):
+        model = orjson.loads(shared.ask("GET", path)[2])
+        assert model.get("data", [model])[0]["numerics"] == numerics
     status, fields, data = shared.ask("GET", "/metrics")
     assert (status, fields["content-type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
     assert b"# TYPE headgate_inference_time_to_first_token_seconds histogram\n" in data

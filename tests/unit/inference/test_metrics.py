@@ -22,10 +22,13 @@ def test_page_has_each_metric_once_with_its_type() -> None:
     metrics = Metrics()
     metrics.requests["chat", 200] += 2
     metrics.prompt_tokens = 7
-    lines = metrics.render(11, {"requests_running": 1, "requests_waiting": 0}).splitlines()
+    metrics.resumed = 3
+    lines = metrics.render(11, 5, {"requests_running": 1, "requests_waiting": 0}).splitlines()
     types = [line.split()[2:] for line in lines if line.startswith("# TYPE")]
     assert len({name for name, _ in types}) == len(types)
     assert 'headgate_inference_requests_total{endpoint="chat",status="200"} 2' in lines
     assert "headgate_inference_prompt_tokens_total 7" in lines
     assert "headgate_inference_generation_tokens_total 11" in lines
+    assert "headgate_inference_requests_resumed_total 3" in lines
+    assert "headgate_inference_replayed_tokens_total 5" in lines
     assert "headgate_inference_requests_running 1" in lines

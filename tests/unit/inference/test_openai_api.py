@@ -29,6 +29,7 @@ FIELDS = st.sampled_from(
         "max_tokens",
         "stream",
         "stream_options",
+        "headgate_resume",
         "temperature",
         "top_p",
         "tools",
@@ -72,6 +73,13 @@ def test_fields_are_understood() -> None:
     )
     assert (ask.max_tokens, ask.temperature, ask.top_p, ask.seed) == (5, 0.0, 0.5, -3)
     assert (ask.stops, ask.is_stream, ask.has_stream_usage) == (("a", "b"), True, True)
+
+
+def test_cursors_are_kept_and_an_empty_list_is_as_none() -> None:
+    assert _chat(stream=True, headgate_resume=["a", "b"]).resume == ("a", "b")
+    for is_stream in (True, False):
+        assert _chat(stream=is_stream, headgate_resume=[]) == _chat(stream=is_stream)
+        assert _chat(stream=is_stream, headgate_resume=None) == _chat(stream=is_stream)
 
 
 def test_text_parts_are_joined_and_developer_speaks_as_system() -> None:
@@ -119,6 +127,9 @@ def test_prompt_is_one_text_or_one_list_of_ids(prompt: object, expected: object)
         ({"stream": "yes"}, "stream", "true or false"),
         ({"stream_options": {}}, "stream_options", "only allowed with stream: true"),
         ({"stream": True, "stream_options": 1}, "stream_options", "an object"),
+        ({"stream": True, "headgate_resume": "a"}, "headgate_resume", "expected a list of cursors"),
+        ({"stream": True, "headgate_resume": ["a", 1]}, "headgate_resume", "expected a list of cursors"),
+        ({"headgate_resume": ["a"]}, "headgate_resume", "only allowed with stream: true"),
         ({"stream": True, "stream_options": {"include_usage": 1}}, "stream_options.include_usage", "true or false"),
     ],
 )

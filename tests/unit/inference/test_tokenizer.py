@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,13 @@ def test_template_has_what_published_ones_use(tokenizer: Tokenizer) -> None:
     template = "{% for m in messages %}{% if loop.first %}{% continue %}{% endif %}{{ m | tojson }}{% endfor %}"
     rendered = _with_template(tokenizer, template + "{{ bos_token }}{{ tools is none }}").render_chat([USER, USER])
     assert rendered == '{"role":"user","content":"hi"}<|bos|>True'
+
+
+def test_template_tells_the_date_it_is_given(tokenizer: Tokenizer) -> None:
+    dated = _with_template(tokenizer, "{{ strftime_now('%d %b %Y') }}")
+    assert dated.render_chat([USER], datetime(2024, 2, 29)) == "29 Feb 2024"
+    assert dated.encode_chat([USER], datetime(2024, 2, 29)) == tokenizer.backend.encode("29 Feb 2024").ids
+    assert dated.render_chat([USER]) != "29 Feb 2024"
 
 
 def test_model_without_template_says_so(tokenizer: Tokenizer) -> None:

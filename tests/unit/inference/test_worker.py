@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 
-from headgate.inference.generate import FinishReason, GenerationRequest
+from headgate.inference.generate import FinishReason, GenerationRequest, ReplayDiverged
 from headgate.inference.model import DeepseekV3
 from headgate.inference.sampler import Sampling
 from headgate.inference.tokenizer import Tokenizer
@@ -80,6 +81,31 @@ def test_failed_generation_is_told_and_the_next_one_runs(model: DeepseekV3, toke
                 await broken.next_step(None)
             assert await _finish(sound) == 3
             assert worker.is_alive
+
+    asyncio.run(main())
+
+
+def test_replayed_tokens_are_counted_apart(model: DeepseekV3, tokenizer: Tokenizer) -> None:
+    async def main() -> None:
+        async with _started(model, tokenizer) as worker:
+            job = worker.submit(SHORT)
+            steps = [await job.next_step(None) for _ in range(3)]
+            replay = tuple(step.token for step in steps[:2])
+            again = worker.submit(dataclasses.replace(SHORT, replay=replay))
+            assert [await again.next_step(None) for _ in range(3)] == steps
+            assert (worker.generated_tokens, worker.replayed_tokens) == (4, 2)
+
+    asyncio.run(main())
+
+
+def test_replay_that_diverges_is_told_apart_and_the_next_job_runs(model: DeepseekV3, tokenizer: Tokenizer) -> None:
+    async def main() -> None:
+        async with _started(model, tokenizer) as worker:
+            wrong, sound = worker.submit(dataclasses.replace(SHORT, replay=(10**6,))), worker.submit(SHORT)
+            with pytest.raises(ReplayDiverged, match="token 1: expected 1000000 as delivered"):
+                await wrong.next_step(None)
+            assert await _finish(sound) == 3
+            assert (worker.generated_tokens, worker.replayed_tokens) == (3, 0)
 
     asyncio.run(main())
 
