@@ -11,6 +11,7 @@ from ..ext.route_table import RouteTable
 from .config.addresses import EndpointUrl
 from .config.schema import Config
 from .config.schema_cluster import Cluster as ClusterConfig
+from .config.schema_health import HealthCheck
 from .config.schema_route import RouteConfig
 from .exchange.exchange import RouteView
 from .exchange.plan import FallbackRule, RetryRule, Timeouts
@@ -24,6 +25,10 @@ from .snapshot import FieldEdits, RouteProgram, Snapshot
 from .stages import Chain, Hook
 from .upstream.cluster import Cluster, ClusterSettings
 from .upstream.endpoint import Endpoint
+from .upstream.health.breaker import BreakerSettings
+from .upstream.health.budget import BudgetSettings
+from .upstream.health.outlier import OutlierSettings
+from .upstream.health.settings import CheckSettings, HealthSettings
 from .upstream.pool import PoolLimits
 from .upstream.tls import client_context
 
@@ -162,6 +167,29 @@ def _settings(name: str, cluster: ClusterConfig) -> ClusterSettings:
         set_fields=tuple(cluster.headers.set.items()),
         removed_fields=tuple(cluster.headers.remove),
         is_host_preserved=cluster.preserve_host,
+        health=_health(cluster),
+    )
+
+
+def _health(cluster: ClusterConfig) -> HealthSettings:
+    outlier, breaker, budget, check = cluster.outlier, cluster.breaker, cluster.retry_budget, cluster.health_check
+    return HealthSettings(
+        outlier=OutlierSettings(outlier.failures, outlier.base, outlier.max, outlier.max_share, outlier.panic),
+        breaker=BreakerSettings(breaker.failures, breaker.probes, breaker.ramp, breaker.ramp_step),
+        budget=BudgetSettings(budget.ratio, budget.floor, budget.window),
+        slow_start_s=cluster.slow_start,
+        check=_check(check) if check is not None else None,
+    )
+
+
+def _check(check: HealthCheck) -> CheckSettings:
+    return CheckSettings(
+        path=check.path,
+        interval_s=check.interval,
+        timeout_s=check.timeout,
+        num_healthy=check.healthy,
+        num_unhealthy=check.unhealthy,
+        statuses=frozenset(check.statuses),
     )
 
 

@@ -49,6 +49,7 @@ class Reloader:
                 self.last_error = str(error)
                 raise ReloadError(str(error)) from error
             old, self._gateway.snapshot = self._gateway.snapshot, snapshot
+            snapshot.start(asyncio.get_running_loop())
             self.last_error = None
             self._gateway.observer.reloaded(snapshot.version)
             spawn(self._retire(old, snapshot), "retire a snapshot")

@@ -17,6 +17,7 @@ from .observe.observer import Observer
 from .plugin_types import PluginTypes
 from .reload import Reloader
 from .server import Server
+from .upstream.gauges import register_gauges
 
 
 def run_gateway(read: Callable[[PluginTypes], Config], *, is_reloadable: bool) -> None:
@@ -31,8 +32,10 @@ async def _run(read: Callable[[PluginTypes], Config] | None, config: Config, typ
     registry = Registry()
     observer = Observer(registry, AccessLog(str(config.access_log)))
     gateway = Gateway(build(config, types, registry), observer)
+    register_gauges(registry, lambda: gateway.snapshot.clusters, asyncio.get_running_loop().time)
     server = Server(gateway, Reloader(gateway, read, types, registry) if read is not None else None)
     await server.start(config)
+    gateway.snapshot.start(asyncio.get_running_loop())
     for listener, address in zip(config.listeners, server.addresses, strict=True):
         print(f"listening on {'https' if listener.tls else 'http'}://{address}", flush=True)
     if server.admin_address is not None:

@@ -6,6 +6,7 @@ whose settings did not change, and plugin instances whose configuration did not,
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -100,6 +101,11 @@ class Snapshot:
         self.models = models
         self.num_exchanges = 0
         self._is_path_free = all(route.match.path == "/{*rest}" for route in config.routes)
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin what clusters do by themselves. Harmless for those that were carried over, which go on."""
+        for cluster in self.clusters.values():
+            cluster.start(loop)
 
     def match(self, request: Request) -> tuple[RouteProgram, Mapping[str, str]]:
         """Return the route of a request and its path parameters. Raises: GatewayError 400, 404 or 405."""

@@ -146,7 +146,8 @@ def _text(value: object, field: FieldInfo) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return size_text(value) if "size" in wanted_field(field) else str(value)
     if isinstance(value, tuple):
-        return "[" + ", ".join(str(item) for item in value) + "]"
+        is_time = "durations" in wanted_field(field)
+        return "[" + ", ".join(duration_text(item) if is_time else str(item) for item in value) + "]"
     return json.dumps(value) if isinstance(value, bool) or value != str(value).strip() else str(value)
 
 

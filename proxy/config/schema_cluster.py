@@ -11,9 +11,10 @@ from .addresses import Endpoint, EndpointUrl, HostName
 from .files import ReadableFile
 from .header_edits import EditedName, RequestHeaderEdits
 from .pem import why_untrusted
+from .schema_health import Breaker, HealthCheck, Outlier, RetryBudget
 from .secrets import SecretRef
 from .section import Flag, Section, Whole
-from .units import Timeout
+from .units import Duration, Timeout
 from .wording import FieldError
 
 
@@ -82,6 +83,17 @@ class Cluster(Section):
     )
     timeouts: ClusterTimeouts = Field(default=ClusterTimeouts(), description="How long an endpoint may take.")
     pool: PoolLimits = Field(default=PoolLimits(), description="Connections to each endpoint.")
+    health_check: HealthCheck | None = Field(
+        default=None, description="Requests that ask every endpoint whether it is well; without it there are none."
+    )
+    outlier: Outlier = Field(default=Outlier(), description="When an endpoint that fails is left out.")
+    slow_start: Duration = Field(
+        default=10.0, description="Time in which an endpoint that is well again gets back its whole share."
+    )
+    breaker: Breaker = Field(default=Breaker(), description="When a target of this cluster is asked after the others.")
+    retry_budget: RetryBudget = Field(
+        default=RetryBudget(), description="How many retries there may be over all requests."
+    )
 
     @field_validator("endpoints")
     @classmethod

@@ -60,7 +60,7 @@ class UpstreamAttempt:
 
     async def connect(self, cluster: Cluster, tried: set[Member], deadline: float, *, is_fresh: bool) -> None:
         """Pick an endpoint and get a connection to it. Raises: GatewayError of the connect kinds."""
-        member = self._member = cluster.pick(tried)
+        member = self._member = cluster.pick(tried, self._loop.time())
         tried.add(member)
         self._connection = await member.pool.acquire(deadline, fresh=is_fresh)
         self._machine.connected(self._loop.time())

@@ -1,13 +1,30 @@
-"""A named group of endpoints, and the pick among them."""
+"""A named group of endpoints: who of them is asked, and how they do."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from ..exchange.plan import Timeouts
+from ..verdicts import Target
 from .endpoint import Endpoint
+from .health.active_check import ActiveCheck
+from .health.balancer import Balancer
+from .health.breaker import Breaker
+from .health.budget import RetryBudget
+from .health.member import MemberState
+from .health.outcome import Outcome
+from .health.outlier import OutlierDetector
+from .health.settings import HealthSettings
 from .pool import ConnectionPool, PoolLimits
+
+MAX_BREAKERS = 256
+_OK = Outcome.OK  # an enumeration's members are slow to look up
+_log = logging.getLogger("headgate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,46 +42,102 @@ class ClusterSettings:
     set_fields: tuple[tuple[str, str], ...] = ()
     removed_fields: tuple[str, ...] = ()
     is_host_preserved: bool = False
+    health: HealthSettings = field(default_factory=HealthSettings)
 
 
-class Member:
+class Member(MemberState):
     """One endpoint of a cluster with its connections. `num_active` counts attempts from the pick on."""
 
-    __slots__ = ("endpoint", "num_active", "pool")
+    __slots__ = ("endpoint", "pool")
 
     def __init__(self, endpoint: Endpoint, limits: PoolLimits) -> None:
+        super().__init__()
         self.endpoint = endpoint
         self.pool = ConnectionPool(endpoint, limits)
-        self.num_active = 0
 
 
 class Cluster:
-    """Endpoints with their pools. Kept over reloads while its settings are the same."""
+    """Endpoints with their pools and their health. Kept over reloads while its settings are the same.
 
-    __slots__ = ("_random", "members", "settings")
+    `budget` bounds retries and hedges over all exchanges; every first attempt is a deposit.
+    """
+
+    __slots__ = ("_breakers", "_checks", "_random", "balancer", "budget", "members", "outlier", "settings")
 
     def __init__(self, settings: ClusterSettings, random: Callable[[], float]) -> None:
+        health = settings.health
         self.settings = settings
         self.members: Sequence[Member] = [Member(endpoint, settings.pool) for endpoint in settings.endpoints]
+        self.outlier = OutlierDetector(health.outlier, self.members)
+        self.budget = RetryBudget(health.budget.ratio, health.budget.floor_per_s, health.budget.window_s)
+        self.balancer: Balancer[Member] = Balancer(health.slow_start_s, random)
         self._random = random
+        self._breakers: OrderedDict[str | None, Breaker] = OrderedDict()  # the one used last is at the end
+        self._checks: list[ActiveCheck] = []
 
-    def pick(self, tried: Collection[Member] = ()) -> Member:
-        """Return the less busy of two members drawn at random, not one already tried while others are there.
+    def pick(self, tried: Collection[Member], now: float) -> Member:
+        """Return the cheaper of two eligible members, not one already tried while others are there.
 
         `num_active` is counted here, before any wait, so that a burst does not fall on one member.
-        Source: power of two choices (Mitzenmacher 2001).
         """
-        candidates = [member for member in self.members if member not in tried] or list(self.members)
-        if len(candidates) > 1:
-            first = candidates.pop(int(self._random() * len(candidates)))
-            second = candidates[int(self._random() * len(candidates))]
-            chosen = first if first.num_active <= second.num_active else second
-        else:
-            chosen = candidates[0]
+        eligible = self.outlier.eligible(now)
+        others = [member for member in eligible if member not in tried] if tried else eligible
+        chosen = self.balancer.choose(others or eligible, now)
         chosen.num_active += 1
         return chosen
 
+    def report(self, member: Member, outcome: Outcome, now: float, latency_s: float | None = None) -> None:
+        """Take how an attempt at `member` ended. `latency_s`: from the request to the head, or to the first event."""
+        if outcome is _OK:
+            self.outlier.succeeded(member)
+            if latency_s is not None and len(self.members) > 1:
+                self.balancer.observe(member, latency_s, now)
+        elif outcome is Outcome.FAILED and self.outlier.failed(member, now):
+            span_s = (member.ejected_until or now) - now
+            _log.warning("endpoint %s is left out for %g s: it keeps failing", member.endpoint.authority, span_s)
+
+    def breaker(self, model: str | None) -> Breaker:
+        """Return the breaker of the target that is this cluster asked for `model`.
+
+        At most `MAX_BREAKERS` are kept: the one not used for longest is forgotten. Cost: O(1).
+        """
+        breaker = self._breakers.get(model)
+        if breaker is not None:
+            self._breakers.move_to_end(model)
+            return breaker
+        if len(self._breakers) >= MAX_BREAKERS:
+            self._breakers.popitem(last=False)
+        breaker = self._breakers[model] = Breaker(self.settings.health.breaker, self.outlier.num_healthy)
+        return breaker
+
+    def breakers(self) -> Iterator[tuple[str, Breaker]]:
+        """Yield the breakers there are, each with the name of its target."""
+        for model, breaker in self._breakers.items():
+            yield Target(self.settings.name, model).name, breaker
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin the active checks, where there are any. Harmless once they run."""
+        settings = self.settings.health.check
+        if settings is None or self._checks:
+            return
+        fields = self._check_fields()
+        for member in self.members:
+            tell = partial(self._checked, member, loop)
+            self._checks.append(ActiveCheck(member.endpoint, settings, fields, self._random, tell))
+            self._checks[-1].start()
+
     def close(self) -> None:
-        """Close idle connections now and busy ones when their exchange ends."""
+        """Stop the checks, close idle connections now and busy ones when their exchange ends."""
+        for check in self._checks:
+            check.stop()
         for member in self.members:
             member.pool.close()
+
+    def _checked(self, member: Member, loop: asyncio.AbstractEventLoop, is_well: bool) -> None:
+        self.outlier.checked(member, is_well, loop.time())
+
+    def _check_fields(self) -> list[tuple[bytes, bytes]]:
+        """Return the fields that every request to the cluster has; one that is set replaces the credential."""
+        settings = self.settings
+        pairs = ([settings.credential] if settings.credential else []) + list(settings.set_fields)
+        return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in dict(pairs).items()]

@@ -32,6 +32,7 @@ from headgate.proxy.observe.access_log import AccessLog
 from headgate.proxy.observe.metrics import AnyMetric, Metric, Registry
 from headgate.proxy.observe.observer import Observer
 from headgate.proxy.plugin_types import PluginTypes
+from headgate.proxy.upstream.gauges import register_gauges
 from headgate.proxy.verdicts import Outcome, Settlement
 
 from .pages import PAGES, Block, anchor, blocks, headings, links, name_of, prose, rows, text_of
@@ -143,7 +144,9 @@ def test_every_metric_of_the_core_is_documented() -> None:
             return super().register(metric)
 
     metrics: list[Metric] = []
-    Observer(Seen(), AccessLog("off"))
+    registry = Seen()
+    Observer(registry, AccessLog("off"))
+    register_gauges(registry, dict, float)
     assert rows(text_of("docs/operations.md"), "metric") == [
         [metric.name, metric.kind, ", ".join(metric.label_names) or "-", metric.help_text] for metric in metrics
     ]

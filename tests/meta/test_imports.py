@@ -26,7 +26,11 @@ IMPURE = {"aiohttp", "asyncio", "os", "random", "secrets", "select", "socket", "
 PURE = [
     name
     for name in modules()
-    if name.startswith(("headgate.proxy.exchange.", "headgate.proxy.http1.")) or name == "headgate.proxy.gcra"
+    if (
+        name.startswith(("headgate.proxy.exchange.", "headgate.proxy.http1.", "headgate.proxy.upstream.health."))
+        and name != "headgate.proxy.upstream.health.active_check"
+    )
+    or name == "headgate.proxy.gcra"
 ]
 IMPORT_EACH = """
 import importlib, json, sys

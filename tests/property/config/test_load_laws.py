@@ -168,6 +168,23 @@ def routes(draw: st.DrawFn, clusters: list[str], place: int) -> dict[str, Any]:
     return draw(st.fixed_dictionaries({"match": st.just(match), "targets": targets(clusters)}, optional=optional))
 
 
+def health(span: st.SearchStrategy[str]) -> dict[str, st.SearchStrategy[Any]]:
+    """What a cluster may say of its health."""
+    share = st.sampled_from([0, 0.1, 0.5, 1])
+    part = {"interval": span, "timeout": span, "healthy": whole, "statuses": st.lists(st.integers(200, 599))}
+    return {
+        "health_check": st.fixed_dictionaries({}, optional=part),
+        "outlier": st.fixed_dictionaries({}, optional={"failures": whole, "max_share": share, "panic": share}),
+        "slow_start": span,
+        "breaker": st.fixed_dictionaries(
+            {"probes": st.lists(span, min_size=1, max_size=16)}, optional={"ramp_step": span}
+        ),
+        "retry_budget": st.fixed_dictionaries(
+            {}, optional={"ratio": share, "floor": st.integers(0, 99), "window": span}
+        ),
+    }
+
+
 @st.composite
 def configs(draw: st.DrawFn) -> dict[str, Any]:
     clusters = draw(st.lists(names, min_size=1, max_size=3, unique=True))
@@ -179,6 +196,7 @@ def configs(draw: st.DrawFn) -> dict[str, Any]:
             "timeouts": st.fixed_dictionaries({}, optional={"connect": span, "head": span, "first_event": span}),
             "credential": st.just("env:TOKEN"),
             "preserve_host": st.booleans(),
+            **health(span),
         },
     )
     return {
@@ -198,6 +216,12 @@ def test_valid_configuration_says_what_was_written(raw: dict[str, Any], is_flow:
     assert config.drain == parse_duration(raw["drain"])
     assert list(config.clusters) == sorted(raw["clusters"])
     assert "secret-value" not in repr(dump(config))
+    for name, written in raw["clusters"].items():
+        cluster = config.clusters[name]
+        assert (cluster.health_check is not None) == ("health_check" in written)
+        probes = written.get("breaker", {}).get("probes", ["10s", "20s", "30s"])
+        assert list(cluster.breaker.probes) == [parse_duration(wait) for wait in probes]
+        assert cluster.retry_budget.ratio == written.get("retry_budget", {}).get("ratio", 0.2)
     for written, route in zip(raw["routes"], config.routes, strict=True):
         is_inference = written.get("kind") == "inference"
         assert route.commit == written.get("commit", "first_event" if is_inference else "head")

@@ -1,0 +1,69 @@
+"""What the metrics tell of the health of upstreams."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from ..observe.metrics import MAX_SERIES, Gauge, Labels, Registry
+from .cluster import Cluster
+
+Readings = Iterator[tuple[Labels, float]]
+Read = Callable[[Mapping[str, Cluster], float], Readings]
+
+
+def breaker_states(clusters: Mapping[str, Cluster], now: float) -> Readings:
+    """Yield the state of every breaker, by target: 0 closed, 1 open, 2 half open, 3 ramping."""
+    for cluster in clusters.values():
+        for target, breaker in cluster.breakers():
+            yield (target,), float(breaker.state(now))
+
+
+def ejected_members(clusters: Mapping[str, Cluster], now: float) -> Readings:
+    """Yield the number of ejected endpoints, by cluster."""
+    for name, cluster in clusters.items():
+        yield (name,), float(cluster.outlier.num_ejected(now))
+
+
+def healthy_members(clusters: Mapping[str, Cluster], now: float) -> Readings:
+    """Yield the number of endpoints that are neither ejected nor found bad by active checks, by cluster."""
+    for name, cluster in clusters.items():
+        yield (name,), float(cluster.outlier.num_healthy(now))
+
+
+def budgets_remaining(clusters: Mapping[str, Cluster], now: float) -> Readings:
+    """Yield how many retries and hedges would be granted now, by cluster."""
+    for name, cluster in clusters.items():
+        yield (name,), cluster.budget.remaining(now)
+
+
+class ReadGauge(Gauge):
+    """A gauge whose series come and go: they are read when it is shown, at most `MAX_SERIES`."""
+
+    def __init__(self, name: str, help_text: str, label: str, read: Callable[[], Readings]) -> None:
+        super().__init__(name, help_text, (label,))
+        self._read = read
+
+    def samples(self) -> Iterator[str]:
+        """Yield the sample lines."""
+        self._values = dict(pair for pair, _ in zip(self._read(), range(MAX_SERIES), strict=False))
+        yield from super().samples()
+
+
+def register_gauges(
+    registry: Registry, clusters: Callable[[], Mapping[str, Cluster]], now: Callable[[], float]
+) -> None:
+    """Register the gauges. `clusters` returns those in force, so that a reload is followed."""
+    rows: tuple[tuple[str, str, str, Read], ...] = (
+        ("headgate_breaker_state", "0 closed, 1 open, 2 half open, 3 ramping.", "target", breaker_states),
+        ("headgate_ejected_members", "Endpoints ejected.", "cluster", ejected_members),
+        ("headgate_healthy_members", "Endpoints not ejected, nor found bad.", "cluster", healthy_members),
+        ("headgate_budget_remaining", "Retries and hedges left.", "cluster", budgets_remaining),
+    )
+    for name, help_text, label, read in rows:
+        registry.register(ReadGauge(name, help_text, label, _bind(read, clusters, now)))
+
+
+def _bind(
+    read: Read, clusters: Callable[[], Mapping[str, Cluster]], now: Callable[[], float]
+) -> Callable[[], Readings]:
+    return lambda: read(clusters(), now())

@@ -1,0 +1,233 @@
+"""Keeps requests away from a target that fails, and finds out when it works again.
+
+| state     | what happens                                                | becomes                      |
+|-----------|-------------------------------------------------------------|------------------------------|
+| closed    | `failures` failures in a row                                | open                         |
+| open      | an attempt is admitted once the next probe is due           | half_open                    |
+| open      | an attempt that was made all the same (`forced`) succeeds   | closed                       |
+| half_open | the probe succeeds                                          | ramping                      |
+| half_open | the probe fails; the next is due after a longer wait        | open                         |
+| half_open | the probe is abandoned; another one is due at once          | open                         |
+| ramping   | an attempt fails                                            | open                         |
+| ramping   | the last step of the ramp is over                           | closed                       |
+
+What must never happen: more than one probe at a time; an attempt that began in one state counted in a later one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+
+class Admission(StrEnum):
+    """What a breaker says to an attempt.
+
+    `CLOSED` and `RAMPED`: go on. `PROBE`: go on, this attempt is the one that finds out, and its end must be reported.
+    `OPEN`: ask other targets first.
+    """
+
+    CLOSED = "closed"
+    PROBE = "probe"
+    RAMPED = "ramped"
+    OPEN = "open"
+
+
+class BreakerState(IntEnum):
+    """Where a breaker stands; the numbers are those of the metric."""
+
+    CLOSED = 0
+    OPEN = 1
+    HALF_OPEN = 2
+    RAMPING = 3
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerSettings:
+    """When a breaker opens, and how it closes again.
+
+    `probes_s` are the waits before the first, second, … probe; the last one repeats. `ramp` are the shares of the
+    traffic after a successful probe, each for `ramp_step_s`; without any the breaker closes at once.
+    """
+
+    failures: int = 2
+    probes_s: tuple[float, ...] = (10.0, 20.0, 30.0)
+    ramp: tuple[float, ...] = (0.1, 0.25, 0.5, 1.0)
+    ramp_step_s: float = 2.0
+
+
+# An enumeration's members are slow to look up, and these are asked for with every request.
+_CLOSED, _OPEN, _HALF_OPEN, _RAMPING = BreakerState
+_GO_ON = Admission.CLOSED
+
+
+def _one(now: float) -> int:
+    return 1
+
+
+class Breaker:
+    """The breaker of one target.
+
+    `ticket` tells in which state the attempt admitted last began. It is to be read right after `admit` or `forced` and
+    handed back with the report, so that late reports of old attempts are recognised; without it a report is taken to
+    be of an attempt that began in the present state.
+
+    `num_members` returns how many healthy endpoints the target has. Where reports name the endpoint, failures in a row
+    must come from `failures` of them (or from all): one bad endpoint among good ones does not open the breaker.
+    """
+
+    __slots__ = (
+        "_began",
+        "_credit",
+        "_due",
+        "_failed_members",
+        "_num_failed_probes",
+        "_num_failures",
+        "_num_members",
+        "_probe",
+        "_ramp_since",
+        "_settings",
+        "_state",
+        "ticket",
+    )
+
+    def __init__(self, settings: BreakerSettings, num_members: Callable[[float], int] = _one) -> None:
+        if settings.failures < 1 or not settings.probes_s:
+            raise ValueError(f"expected at least one failure and one wait before a probe, got {settings}")
+        self._settings = settings
+        self._num_members = num_members
+        self._state = _CLOSED
+        self._num_failures = 0
+        self._failed_members: set[Hashable] = set()  # of the failures in a row; bounded by the endpoints
+        self._num_failed_probes = 0
+        self._due = 0.0  # when a probe may go
+        self._probe = 0  # its ticket
+        self._ramp_since = 0.0
+        self._credit = 0.0
+        self._began = 0  # the first ticket that counts in the present state
+        self.ticket = 0
+
+    def state(self, now: float) -> BreakerState:
+        """Return the state at `now`."""
+        settings = self._settings
+        if self._state is _RAMPING and self._step(now) >= len(settings.ramp):
+            return _CLOSED
+        return self._state
+
+    def peek(self, now: float) -> Admission:
+        """Return what `admit` would answer; nothing changes."""
+        state = self.state(now)
+        if state is _CLOSED:
+            return Admission.CLOSED
+        if state is _RAMPING:
+            return Admission.RAMPED if self._has_share(now) else Admission.OPEN
+        return Admission.PROBE if now >= self._due else Admission.OPEN
+
+    def admit(self, now: float) -> Admission:
+        """Ask for one attempt. Anything but `OPEN` lets it through; its end is then to be reported."""
+        if self._state is _RAMPING:
+            self._settle(now)
+        if self._state is _CLOSED:
+            return _GO_ON
+        if self._state is _RAMPING:
+            return self._ramped(now)
+        if now < self._due:
+            return Admission.OPEN
+        self._state = _HALF_OPEN
+        self.ticket += 1
+        self._probe = self.ticket
+        # A probe that takes longer than the longest wait no longer holds up the next one.
+        self._due = now + self._settings.probes_s[-1]
+        return Admission.PROBE
+
+    def forced(self, now: float) -> None:
+        """Let an attempt through although the breaker is open, as where every target of the route is."""
+        self._settle(now)
+        if self._state is not _CLOSED:
+            self.ticket += 1
+
+    def succeeded(self, now: float, ticket: int | None = None) -> None:
+        """An attempt succeeded."""
+        self._settle(now)
+        if self._is_stale(ticket):
+            return
+        if self._state is _CLOSED:
+            self._num_failures = 0
+            self._failed_members.clear()
+        elif self._is_probe(ticket):
+            self._close(_RAMPING if self._settings.ramp else _CLOSED)
+            self._ramp_since = now
+        elif self._state is not _RAMPING:
+            self._close(_CLOSED)
+
+    def failed(self, now: float, ticket: int | None = None, member: Hashable = None) -> None:
+        """An attempt failed by the fault of the target. `member` is the endpoint that was asked."""
+        self._settle(now)
+        if self._is_stale(ticket):
+            return
+        if self._state is _CLOSED:
+            self._count(now, member)
+        elif self._state is _RAMPING:
+            self._open(now)
+        elif self._is_probe(ticket):
+            self._num_failed_probes += 1
+            waits = self._settings.probes_s
+            self._state = _OPEN
+            self._due = now + waits[min(self._num_failed_probes, len(waits) - 1)]
+
+    def abandoned(self, now: float, ticket: int | None = None) -> None:
+        """An attempt ended without saying anything of the target: a probe is given back, nothing counts."""
+        self._settle(now)
+        if self._is_probe(ticket):
+            self._state = _OPEN
+            self._due = now
+
+    def _settle(self, now: float) -> None:
+        if self._state is _RAMPING:
+            self._state = self.state(now)
+
+    def _is_stale(self, ticket: int | None) -> bool:
+        return ticket is not None and ticket < self._began
+
+    def _is_probe(self, ticket: int | None) -> bool:
+        return self._state is _HALF_OPEN and (ticket is None or ticket == self._probe)
+
+    def _count(self, now: float, member: Hashable) -> None:
+        self._num_failures += 1
+        wanted = self._settings.failures
+        if member is not None:
+            self._failed_members.add(member)
+        if self._num_failures < wanted:
+            return
+        if member is None or len(self._failed_members) >= min(wanted, self._num_members(now)):
+            self._open(now)
+
+    def _open(self, now: float) -> None:
+        self._state = _OPEN
+        self._num_failed_probes = 0
+        self._due = now + self._settings.probes_s[0]
+        self._begin()
+
+    def _close(self, state: BreakerState) -> None:
+        self._state = state
+        self._num_failures = 0
+        self._failed_members.clear()
+        self._credit = 0.0
+        self._begin()
+
+    def _begin(self) -> None:
+        self.ticket += 1
+        self._began = self.ticket
+
+    def _step(self, now: float) -> int:
+        return int((now - self._ramp_since) / self._settings.ramp_step_s)
+
+    def _has_share(self, now: float) -> bool:
+        return self._credit + self._settings.ramp[self._step(now)] > 1 - 1e-9  # ten tenths are a whole
+
+    def _ramped(self, now: float) -> Admission:
+        """Spread the share evenly, without chance: what is not admitted is owed to the next ones."""
+        is_admitted = self._has_share(now)
+        self._credit += self._settings.ramp[self._step(now)] - is_admitted
+        return Admission.RAMPED if is_admitted else Admission.OPEN
