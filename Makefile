@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 TORCH := torch==2.13.0
-SOURCES := setup.py pyproject.toml constraints.txt $(wildcard ext/*.pyx)
+SOURCES := setup.py pyproject.toml constraints.txt $(wildcard ext/*.pyx ext/*.pxi)
 
 .PHONY: run test test-servers setup system lint types wheel bench clean
 
