@@ -7,7 +7,7 @@ PIP := $(BIN)/pip --disable-pip-version-check
 TORCH := torch==2.13.0
 SOURCES := setup.py pyproject.toml constraints.txt $(wildcard ext/*.pyx ext/*.pxi)
 
-.PHONY: run test test-servers setup system lint types wheel bench clean
+.PHONY: run test test-servers setup system lint types wheel bench scorecard soak clean
 
 run: $(VENV)/.run
 	$(BIN)/headgate demo $(ARGS)
@@ -35,6 +35,12 @@ wheel: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench $(ARGS)
+
+scorecard: $(VENV)/.dev
+	$(BIN)/python -m bench.scorecard
+
+soak: $(VENV)/.dev
+	$(BIN)/python -m tests.property.exchange.soak $(ARGS)
 
 clean:
 	rm -rf build *.egg-info ext/*.so

@@ -1,0 +1,1 @@
+"""What a client sees of each fault, in a real run."""
