@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import orjson
 
+from ..ext.sse import MAX_CHOICES
 from .errors import GatewayError
 
 
@@ -35,15 +36,26 @@ class BodyScan:
     model: str | None
     model_span: tuple[int, int]
     is_stream: bool
+    num_choices: int = 1
 
     def with_model(self, model: str) -> bytes:
         """Return the body with another model, everything else as it came."""
         start, end = self.model_span
         written = json.dumps(model, ensure_ascii=False)
         if self.model is None:
-            is_alone = self.text[_skip(self.text, start)] == "}"
-            written = f'"model": {written}' if is_alone else f'"model": {written}, '
+            return _inserted(self.text, f'"model": {written}').encode()
         return (self.text[:start] + written + self.text[end:]).encode()
+
+
+def with_member(body: bytes, name: str, value: object) -> bytes:
+    """Return a JSON object with one more member at its beginning, everything else as it came."""
+    return _inserted(body.decode(), f'"{name}": {orjson.dumps(value).decode()}').encode()
+
+
+def _inserted(text: str, member: str) -> str:
+    at = text.index("{") + 1
+    is_alone = text[_skip(text, at)] == "}"
+    return f"{text[:at]}{member}{'' if is_alone else ', '}{text[at:]}"
 
 
 def scan(body: bytes) -> BodyScan:
@@ -61,9 +73,10 @@ def scan(body: bytes) -> BodyScan:
         raise GatewayError("bad_body", str(error), public="the body is not a JSON object") from None
     spans = [(key, start, end, value) for key, start, end, value in members if key.lower() == "model"]
     is_stream = any(key == "stream" and value is True for key, _, _, value in members)
+    num_choices = _num_choices([value for key, _, _, value in members if key == "n"])
     if not spans:
         at = text.index("{") + 1
-        return BodyScan(text, None, (at, at), is_stream)
+        return BodyScan(text, None, (at, at), is_stream, num_choices)
     key, start, end, value = spans[0]
     if len(spans) > 1:
         raise GatewayError("bad_body", "`model` stands twice", public="the body names `model` more than once")
@@ -71,7 +84,13 @@ def scan(body: bytes) -> BodyScan:
         raise GatewayError("bad_body", f"`{key}` for `model`", public="the body must call its model `model`")
     if not isinstance(value, str):
         raise GatewayError("bad_body", "`model` is no string", public="`model` must be a string")
-    return BodyScan(text, value, (start, end), is_stream)
+    return BodyScan(text, value, (start, end), is_stream, num_choices)
+
+
+def _num_choices(told: list[object]) -> int:
+    """Return how many choices a whole answer has; what no service would take counts as one."""
+    value = told[-1] if told else 1
+    return value if type(value) is int and 1 <= value <= MAX_CHOICES else 1
 
 
 def _members(text: str) -> list[tuple[str, int, int, object]]:

@@ -11,10 +11,11 @@ from ..ext.route_table import RouteTable
 from .config.addresses import EndpointUrl
 from .config.schema import Config
 from .config.schema_cluster import Cluster as ClusterConfig
+from .config.schema_delivery import HoldBack
 from .config.schema_health import HealthCheck
 from .config.schema_route import RouteConfig
 from .exchange.exchange import RouteView
-from .exchange.plan import FallbackRule, RetryRule, Timeouts
+from .exchange.plan import FallbackRule, HedgeRule, HoldRule, RetryRule, Timeouts
 from .hooks import make, manager
 from .hookspecs import STAGES, ModelInfo, Setup
 from .observe.metrics import Registry
@@ -33,6 +34,7 @@ from .upstream.pool import PoolLimits
 from .upstream.tls import client_context
 
 _SCAN_LIMIT_BYTES = 1 << 30  # where the route sets no limit of its own
+_RESUME_TRIES = 3
 
 
 def try_plugins(config: Config, types: PluginTypes) -> None:
@@ -129,10 +131,21 @@ def _program(route: RouteConfig, config: Config, hooks: Mapping[str, Mapping[str
         fallback=FallbackRule(frozenset(route.fallback.on), frozenset(route.fallback.statuses)),
         max_attempts=route.max_attempts,
         busy_wait_s=route.busy_wait,
+        hedge=HedgeRule(route.hedge.after, route.hedge.max) if route.hedge is not None else None,
+        hold=_hold(route),
+        resume_tries=_RESUME_TRIES if route.on_break == "resume" else 0,
+        is_skipping_malformed=route.malformed == "skip",
         is_websocket_allowed=route.websocket,
         request_edits=FieldEdits(tuple(route.request_headers.set.items()), tuple(route.request_headers.remove)),
         response_edits=FieldEdits(tuple(route.response_headers.set.items()), tuple(route.response_headers.remove)),
     )
+
+
+def _hold(route: RouteConfig) -> HoldRule | None:
+    hold = route.hold_back
+    if hold == HoldBack():
+        return None
+    return HoldRule(hold.tokens, hold.span_s, hold.is_whole, route.hold_back_limit)
 
 
 def _clusters(config: Config, previous: Snapshot | None) -> dict[str, Cluster]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
-from .body_scan import BodyScan
+from .body_scan import BodyScan, with_member
 from .exchange.exchange import Exchange
 from .exchange.replay import ReplayBuffer
 from .forwarded import Origin, forwarded_fields, is_spoofable
 from .http1.fields import end_to_end
 from .upstream.attempt import OutgoingHead
 from .upstream.cluster import Cluster, Member
+from .upstream.continuation import FIELD, MEMBER, Continuation
 from .upstream.sender import BodySource
 from .verdicts import Target
 
@@ -52,12 +54,23 @@ class Outgoing:
             kept += [(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")]
         return kept
 
-    def head_for(self, target: Target, cluster: Cluster, member: Member) -> OutgoingHead:
-        """Write the request head for `target`."""
+    def request_for(
+        self, target: Target, cluster: Cluster, member: Member, continuation: Continuation | None
+    ) -> tuple[OutgoingHead, BodySource]:
+        """Write the request for `target`; with a continuation the one that asks for the rest of its answer."""
+        body = self.body_for(target)
+        if continuation is None:
+            return self._head(cluster, member, body), body
+        cursors = [cursor.decode("latin-1") for cursor in continuation.cursors]
+        body = _Fixed(with_member(body.replay.joined(), MEMBER, cursors), is_replayable=True)
+        head = self._head(cluster, member, body)
+        return replace(head, fields=[*head.fields, (FIELD, continuation.numerics)]), body
+
+    def _head(self, cluster: Cluster, member: Member, body: BodySource) -> OutgoingHead:
         settings, request = cluster.settings, self._exchange.request
         host = self._origin.host if settings.is_host_preserved else member.endpoint.authority
         fields = [(b"Host", host.encode("latin-1")), *self._base]
-        fields += self._framing(self.body_for(target))
+        fields += self._framing(body)
         fields.append((b"X-Headgate-Deadline-Ms", b"%d" % self._remaining_ms()))
         fields.append((b"X-Headgate-Priority", self._exchange.priority.encode()))
         for name in settings.removed_fields:

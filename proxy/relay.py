@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+from ..ext.sse import Event, EventScanner, StreamState
 from .downstream.writer import AnswerWriter
 from .error_answer import error_event
 from .errors import GatewayError
 from .exchange.exchange import Exchange
 from .exchange.message import Response
-from .exchange.sse import EventSplitter
 from .record import Record
 from .stages import Chain
 from .usage import UsageTap
@@ -48,7 +48,7 @@ class Relay:
     def _begin(self, response: Response) -> None:
         record, exchange = self._record, self._exchange
         is_editing = bool(self._events) and _is_event_stream(response)
-        if exchange.route.is_inference:
+        if exchange.route.is_inference and record.served.progress is None:
             self._usage = UsageTap(response.fields.get("content-type") or "")
         record.status = response.status
         record.is_streamed = _is_event_stream(response)
@@ -64,18 +64,19 @@ class Relay:
 
     async def _stream(self, response: Response, body: AsyncIterator[bytes]) -> None:
         # Only whole events are passed on: an error told after half of one could not be read.
-        splitter = EventSplitter() if _is_event_stream(response) else None
+        is_split = _is_event_stream(response) and (bool(self._events) or not response.is_whole_events)
+        scanner = EventScanner() if is_split else None
         async for piece in body:
             self._see(piece)
-            await self._write(piece if splitter is None else self._edited(splitter, piece))
-        if splitter is not None:
-            await self._write(splitter.rest())
+            await self._write(piece if scanner is None else self._edited(scanner.feed(piece)))
+        if scanner is not None:
+            await self._write(self._edited(scanner.finish()) + scanner.rest())
         if self._usage is not None:
             self._usage.finish()
             self._note_usage(self._usage)
 
-    def _edited(self, splitter: EventSplitter, piece: bytes) -> bytes:
-        events = splitter.feed(piece)
+    def _edited(self, found: list[Event]) -> bytes:
+        events = [event.raw for event in found]
         if self._events:
             events = [self._events.events(self._exchange, event) for event in events]
         return events[0] if len(events) == 1 else b"".join(events)
@@ -86,12 +87,14 @@ class Relay:
         if self._usage is not None:
             self._usage.feed(piece)
             self._note_usage(self._usage)
+        elif (progress := self._record.served.progress) is not None:
+            self._note_usage(progress.state)
 
     async def _write(self, piece: bytes) -> None:
         await self._writer.write(piece)
         self._record.sent_bytes = self._writer.sent_bytes
 
-    def _note_usage(self, usage: UsageTap) -> None:
+    def _note_usage(self, usage: UsageTap | StreamState) -> None:
         self._record.prompt_tokens = usage.prompt_tokens
         self._record.completion_tokens = usage.completion_tokens
 

@@ -17,7 +17,7 @@ from .errors import GatewayError
 from .exchange.exchange import RouteView
 from .exchange.fields import Fields
 from .exchange.message import Request
-from .exchange.plan import IDEMPOTENT, FallbackRule, RetryRule
+from .exchange.plan import IDEMPOTENT, FallbackRule, HedgeRule, HoldRule, RetryRule
 from .stages import Chain
 from .upstream.cluster import Cluster
 from .verdicts import Target
@@ -56,6 +56,10 @@ class RouteProgram:
     fallback: FallbackRule
     max_attempts: int
     busy_wait_s: float
+    hedge: HedgeRule | None
+    hold: HoldRule | None
+    resume_tries: int
+    is_skipping_malformed: bool
     is_websocket_allowed: bool
     request_edits: FieldEdits
     response_edits: FieldEdits

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from .body_scan import BodyScan
 from .downstream.body import ClientBody
@@ -12,6 +13,7 @@ from .errors import GatewayError
 from .exchange.exchange import Exchange
 from .exchange.message import Response
 from .exchange.plan import Plan
+from .exchange.progress import Progress
 from .forwarded import Origin
 from .http1.head import ResponseHead
 from .outgoing import Outgoing
@@ -43,6 +45,7 @@ class TargetCalls:
         "_body",
         "_clusters",
         "_exchange",
+        "_num_choices",
         "_open",
         "_origin",
         "_outgoing",
@@ -67,6 +70,7 @@ class TargetCalls:
         self._record = record
         self._clusters = clusters
         self._origin, self._style = source
+        self._num_choices = 1
         self._program: RouteProgram | None = None
         self._outgoing: Outgoing | None = None
         self._open: list[Dispatch] = []
@@ -78,6 +82,7 @@ class TargetCalls:
         """Fix what the targets get, after every stage that may change it."""
         self._program = program
         self._outgoing = Outgoing(self._exchange, self._body, self._origin, self._style, body_scan)
+        self._num_choices = body_scan.num_choices if body_scan is not None else 1
         self._exchange.call = self.call
 
     async def dispatch(self, targets: tuple[Target, ...]) -> Response:
@@ -108,7 +113,15 @@ class TargetCalls:
         plan = self._plan(program, targets)
         # Of several targets none may speak before it is chosen.
         interim = self.on_interim if len(targets) == 1 and served is self._record.served else None
-        work = Work(plan, targets, self._clusters, outgoing.head_for, outgoing.body_for, interim)
+        work = Work(
+            plan,
+            targets,
+            self._clusters,
+            outgoing.request_for,
+            new_progress=self._progress_of(program),
+            is_body_whole=self._is_body_whole,
+            on_informational=interim,
+        )
         dispatch = Dispatch(work, served)
         self._open.append(dispatch)
         self.dispatched = dispatch
@@ -126,7 +139,22 @@ class TargetCalls:
             commit="head" if request.is_upgrade else program.commit,
             retry=program.retry,
             fallback=program.fallback,
+            hedge=program.hedge if not request.is_upgrade else None,
+            hold=program.hold if not request.is_upgrade else None,
+            contexts=tuple(target.context for target in targets),
+            resume_tries=program.resume_tries,
         )
+
+    def _progress_of(self, program: RouteProgram) -> Callable[[], Progress] | None:
+        """Return what follows an event stream, where the route is about what such a stream says."""
+        is_inference = program.view.is_inference
+        if not is_inference and program.commit == "head":
+            return None
+        skipping = program.is_skipping_malformed
+        return partial(Progress, self._num_choices, is_strict=is_inference, is_skipping=skipping)
+
+    def _is_body_whole(self) -> bool:
+        return self._body.replay.is_complete and self._body.replay.is_replayable
 
     @property
     def has_called(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import orjson
 
-from .exchange.sse import EventSplitter, data_of
+from ..ext.sse import EventScanner, StreamState
 
 _LIMIT_BYTES = 1 << 20
 
@@ -12,24 +12,25 @@ _LIMIT_BYTES = 1 << 20
 class UsageTap:
     """Sees every piece of an inference answer and keeps no more than it needs.
 
-    A JSON answer is kept up to 1 MiB and read at its end; of an event stream only events that mention usage are read.
+    A JSON answer is kept up to 1 MiB and read at its end; an event stream is read event by event.
     """
 
-    __slots__ = ("_kept", "_splitter", "completion_tokens", "prompt_tokens")
+    __slots__ = ("_kept", "_scanner", "_state", "completion_tokens", "prompt_tokens")
 
     def __init__(self, content_type: str) -> None:
         media_type = content_type.partition(";")[0].strip().lower()
-        self._splitter = EventSplitter(_LIMIT_BYTES) if media_type == "text/event-stream" else None
+        self._scanner = EventScanner(_LIMIT_BYTES) if media_type == "text/event-stream" else None
+        self._state = StreamState()
         self._kept: bytearray | None = bytearray() if media_type == "application/json" else None
         self.prompt_tokens: int | None = None
         self.completion_tokens: int | None = None
 
     def feed(self, piece: bytes) -> None:
         """See the next piece."""
-        if self._splitter is not None:
-            for event in self._splitter.feed(piece):
-                if b'"usage"' in event:
-                    self._read(data_of(event) or b"")
+        if self._scanner is not None:
+            for event in self._scanner.feed(piece):
+                self._state.see(event)
+            self.prompt_tokens, self.completion_tokens = self._state.prompt_tokens, self._state.completion_tokens
         elif self._kept is not None:
             if len(self._kept) + len(piece) > _LIMIT_BYTES:
                 self._kept = None

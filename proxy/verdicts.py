@@ -54,11 +54,15 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One place that can answer: a cluster, and the model to ask it for (None: as the client wrote it)."""
+    """One place that can answer: a cluster, and the model to ask it for (None: as the client wrote it).
+
+    `context` is the longest prompt that it declares to take, in tokens.
+    """
 
     cluster: str
     model: str | None = None
     weight: int = 1
+    context: int | None = None
 
     @property
     def name(self) -> str:

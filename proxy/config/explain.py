@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from ...ext.route_table import RouteTable, normalize_path
 from ..verdicts import Target
 from .schema import Config
+from .schema_delivery import HoldBack
 from .schema_route import RouteConfig
 from .units import duration_text, size_text
 from .worst_case import WorstCase, may_be_resent, worst_case
@@ -161,16 +162,29 @@ def _policy_lines(route: RouteConfig, explanation: Explanation, worst: WorstCase
     again = "sent again after a failure" if explanation.may_resend else "sent again only if nothing of it was sent"
     retry = f"up to {route.retry.attempts} tries of a target for {', '.join(route.retry.on) or 'nothing'}"
     latency = duration_text(round(worst.latency_s, 3))
-    whole = duration_text(round(worst.patience_s, 3))
-    cut = f" (the deadline; timeouts add up to {whole})" if worst.is_cut_by_deadline else ""
+    is_held = route.hold_back != HoldBack()
+    hedge = f" beside one that has not begun after {duration_text(route.hedge.after)}" if route.hedge else "none"
     return [
         ("commit", "with the head" if route.commit == "head" else "with the first event or byte of the body"),
         ("replay", f"{route.replay}: a body up to {size_text(route.replay_buffer)} is {again}"),
         ("retry", retry),
         ("fallback", f"for {', '.join(route.fallback.on) or 'nothing'}"),
+        ("hedge", f"{route.hedge.max}{hedge}" if route.hedge else hedge),
+        ("hold back", f"{route.hold_back}, up to {size_text(route.hold_back_limit)}" if is_held else "none"),
+        ("after a break", "resumed where that is exact, else an error" if route.on_break == "resume" else "an error"),
         ("deadline", duration_text(route.deadline)),
-        ("worst case", f"{worst.attempts} attempt{'s' * (worst.attempts != 1)}, {latency}{cut}"),
+        ("worst case", f"{worst.attempts} attempt{'s' * (worst.attempts != 1)}, {latency}{_cut(worst)}"),
+        ("worst cost", f"{worst.cost} computation{'s' * (worst.cost != 1)} of the request"),
     ]
+
+
+def _cut(worst: WorstCase) -> str:
+    """Say why the worst case is no longer than it is."""
+    if not worst.is_cut_by_deadline:
+        return ""
+    if worst.patience_s == float("inf"):
+        return " (the deadline; an answer that is held back may take all of it)"
+    return f" (the deadline; timeouts add up to {duration_text(round(worst.patience_s, 3))})"
 
 
 def _route_order(route: RouteConfig) -> tuple[object, ...]:

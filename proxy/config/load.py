@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from .complaints import complain, problem_at
 from .document import Document, line_and_column, parse_document
 from .lint import find_conflicts, find_doubts
+from .lint_delivery import find_delivery_conflicts
 from .plugin_schema import PluginSchema
 from .problems import MAX_EXAMINED, ConfigErrors, ConfigProblem
 from .schema import Config
@@ -105,6 +106,8 @@ def _validate(document: Document, scope: Scope) -> Checked:
         num_unexamined = max(0, error.error_count() - MAX_EXAMINED)
         problems += [problem for problem in found if (problem.line, problem.column) not in known]
     problems += [problem_at(document, path, message) for path, message in find_conflicts(document.root.data, config)]
+    if config is not None:
+        problems += [problem_at(document, path, message) for path, message in find_delivery_conflicts(config)]
     if config is None or problems:
         raise ConfigErrors(problems, num_unexamined)
     return Checked(config, tuple(sorted(problem_at(document, path, text) for path, text in find_doubts(config))))

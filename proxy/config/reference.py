@@ -148,7 +148,8 @@ def _text(value: object, field: FieldInfo) -> str:
     if isinstance(value, tuple):
         is_time = "durations" in wanted_field(field)
         return "[" + ", ".join(duration_text(item) if is_time else str(item) for item in value) + "]"
-    return json.dumps(value) if isinstance(value, bool) or value != str(value).strip() else str(value)
+    is_quoted = isinstance(value, bool) or (isinstance(value, str) and value != value.strip())
+    return json.dumps(value) if is_quoted else str(value)
 
 
 def _words(alias: Any) -> tuple[Any, ...]:

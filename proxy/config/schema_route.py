@@ -11,39 +11,20 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from ...ext.route_table import HeaderMatch, RouteSpec, RouteTable, RouteTableError
 from ..verdicts import Target
 from .header_edits import FieldName, FieldValue, HeaderEdits, RequestHeaderEdits, refuse_same_names
+from .schema_delivery import FallbackRule, HedgeRule, HoldBack, HoldBackValue, RetryRule
 from .schema_plugins import RouteOptionsValue, StageLists, named_options
 from .section import ClusterName, Flag, ModelName, Name, Section, Whole, empty_mapping, frozen_mapping
 from .units import ByteSize, Duration, Timeout
 from .wording import FieldError, Words, shown
 
-Cause = Literal["connect", "reset", "silent", "first_event", "status", "busy", "error_event", "malformed"]
-RETRY_CAUSES = ("connect", "reset", "status", "error_event", "malformed")
-# What the client must see: another target would say the same, or the client is at fault.
-PASSED_ON = frozenset({400, 401, 403, 404, 413, 422})
 # A body whose model is read is held whole and read on the loop: its size bounds both memory and the pause.
-_INFERENCE_DEFAULTS = {"commit": "first_event", "replay": "safe", "read_model": True, "body_limit": 4 << 20}
-
-
-def _check_retry_cause(value: object) -> object:
-    if value in ("silent", "first_event"):
-        raise ValueError(f"got `{value}`, wanted it under `fallback.on`: silence is not retried on the same target")
-    if value == "busy":
-        raise ValueError("got `busy`, wanted it under `fallback.on`: a busy target is waited for, see `busy_wait`")
-    return value
-
-
-def _check_status(value: int) -> int:
-    if not 400 <= value <= 599:
-        raise ValueError(f"got {value}, wanted a status from 400 to 599")
-    if value in PASSED_ON:
-        raise ValueError(f"got {value}, wanted another status: this one is the client's to see and always passed on")
-    return value
-
-
-RetryCause = Annotated[
-    Literal["connect", "reset", "status", "error_event", "malformed"], BeforeValidator(_check_retry_cause)
-]
-Status = Annotated[Whole, AfterValidator(_check_status), Words("a status", "statuses", "`503`")]
+_INFERENCE_DEFAULTS = {
+    "commit": "first_event",
+    "replay": "safe",
+    "on_break": "resume",
+    "read_model": True,
+    "body_limit": 4 << 20,
+}
 
 
 class TargetConfig(Section):
@@ -57,9 +38,15 @@ class TargetConfig(Section):
         default=1, description="Share of the requests inside its group."
     )
 
+    context: Annotated[Whole, Field(ge=1, le=1 << 40)] | None = Field(
+        default=None,
+        description="Longest prompt that it takes, in tokens: where it finds one too long, the next target that "
+        "declares more is asked.",
+    )
+
     def to_target(self) -> Target:
         """Return the target as stages see it."""
-        return Target(self.cluster, self.model, self.weight)
+        return Target(self.cluster, self.model, self.weight, self.context)
 
 
 def _spell_out_group(value: object) -> object:
@@ -171,30 +158,6 @@ class RouteMatch(Section):
         return (name, index) if rest else (name,)
 
 
-class RetryRule(Section):
-    """When the same target is tried again, before the commit point."""
-
-    attempts: Annotated[Whole, Field(ge=1, le=10)] = Field(
-        default=2, description="Tries per target, the first included."
-    )
-    on: tuple[RetryCause, ...] = Field(default=("connect", "reset", "status"), description="Causes of a retry.")
-    statuses: tuple[Status, ...] = Field(default=(502, 503, 504), description="Statuses that count as cause `status`.")
-    backoff: Duration = Field(default=0.025, description="Longest pause before the first retry; it doubles with each.")
-    max_backoff: Duration = Field(default=1.0, description="Longest pause before any retry.")
-
-
-class FallbackRule(Section):
-    """When the next target is tried, before the commit point."""
-
-    on: tuple[Cause, ...] = Field(
-        default=("connect", "reset", "silent", "first_event", "status", "busy", "error_event", "malformed"),
-        description="Causes of a fallback.",
-    )
-    statuses: tuple[Status, ...] = Field(
-        default=(500, 502, 503, 504, 529), description="Statuses that count as cause `status`."
-    )
-
-
 class RouteConfig(Section):
     """One route."""
 
@@ -202,7 +165,8 @@ class RouteConfig(Section):
     match: RouteMatch = Field(description="Which requests it takes.")
     kind: Literal["http", "inference"] = Field(
         default="http",
-        description="What is served; `inference` has own defaults of `commit`, `replay`, `read_model`, `body_limit`.",
+        description="What is served; `inference` has own defaults of `commit`, `replay`, `on_break`, `read_model`, "
+        "`body_limit`.",
     )
     targets: tuple[TargetGroup, ...] = Field(
         default=(), description="Where requests go, in order; a list in the list is a group, picked from by weight."
@@ -241,7 +205,25 @@ class RouteConfig(Section):
         default_factory=empty_mapping,
         description="Options of plugins for this route, by the plugin's name under `plugins`.",
     )
-    on_break: Literal["error"] = Field(default="error", description="What follows when a committed answer breaks off.")
+    hedge: HedgeRule | None = Field(
+        default=None, description="When a slow target is asked a second time beside the first; absent: never."
+    )
+    hold_back: HoldBackValue = Field(
+        default=HoldBack(),
+        description="How much of an answer is held back after it began, so that another target can still replace it: "
+        "`none`, a number of tokens such as `20 tokens`, a time such as `500ms`, or `complete`.",
+    )
+    hold_back_limit: Annotated[ByteSize, Field(ge=1)] = Field(
+        default=1 << 20, description="Most bytes that are held back; an answer that reaches it is given to the client."
+    )
+    on_break: Literal["resume", "error"] = Field(
+        default="error",
+        description="What follows when a committed answer breaks off: it is continued where that is exactly possible, "
+        "or told; `kind: inference` sets `resume`.",
+    )
+    malformed: Literal["break", "skip"] = Field(
+        default="break", description="What a malformed event of an inference stream is: a break, or left out."
+    )
     websocket: Flag = Field(default=True, description="Whether WebSocket upgrades are passed on.")
     request_headers: RequestHeaderEdits = Field(
         default=RequestHeaderEdits(), description="Fields to set on and remove from requests."

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ..exchange.plan import IDEMPOTENT
 from ..verdicts import Target
 from .schema_cluster import Cluster
+from .schema_delivery import HoldBack
 from .schema_route import RouteConfig
 
 
@@ -16,12 +17,14 @@ class WorstCase:
     """Attempts, and seconds until the client has an answer or an error.
 
     `latency_s` is bounded by the deadline, `patience_s` is what all timeouts would add up to without it. The time that
-    the client's body takes is not in it.
+    the client's body takes is not in it. `cost` is how often the request may be computed, what follows a break of the
+    answer included.
     """
 
     attempts: int
     latency_s: float
     patience_s: float
+    cost: int = 1
 
     @property
     def is_cut_by_deadline(self) -> bool:
@@ -41,16 +44,26 @@ def worst_case(
     if not _has_fallback(route, may_resend):
         targets = _slowest(route, groups, clusters)
     tries = _tries(route, may_resend)
-    attempts = min(route.max_attempts, tries * len(targets))
+    hedges = route.hedge.max if route.hedge is not None and may_resend else 0
+    attempts = min(route.max_attempts, tries * len(targets) + hedges) if targets else 0
     if not attempts:
-        return WorstCase(0, 0.0, 0.0)
+        return WorstCase(0, 0.0, 0.0, 0)
+    if route.hold_back != HoldBack():  # an answer may be held back for as long as it moves
+        return WorstCase(attempts, route.deadline, float("inf"), _cost(route, attempts, may_resend))
     if may_resend:
         patience_s = sum(_largest([_whole_s(route, cluster) for cluster in targets] * tries, attempts))
     else:  # only where nothing was sent there is a next try; what follows a connection is waited for once
         patience_s = sum(_largest([cluster.timeouts.connect for cluster in targets] * tries, attempts))
         patience_s += max(_whole_s(route, cluster) - cluster.timeouts.connect for cluster in targets)
     patience_s += sum(_largest(_pauses_s(route, may_resend) * len(targets), attempts - 1))
-    return WorstCase(attempts, min(patience_s, route.deadline), patience_s)
+    cost = _cost(route, attempts, may_resend)
+    return WorstCase(attempts, min(patience_s, route.deadline), patience_s, cost)
+
+
+def _cost(route: RouteConfig, attempts: int, may_resend: bool) -> int:
+    if not may_resend:
+        return 1
+    return route.max_attempts if route.on_break == "resume" else attempts
 
 
 def may_be_resent(route: RouteConfig, method: str) -> bool:

@@ -1,279 +1,350 @@
 """The machine that decides what happens to an exchange.
 
-Pure: no asyncio, no clock, no sockets; `now` and randomness are passed in. A driver moves bytes, arms the one timer,
-and reports what it saw; each report returns the next command.
+Pure: no asyncio, no clock, no sockets; `now`, randomness and the gate (breakers, budgets) are passed in. A driver moves
+bytes, arms timers, and reports what it saw; each report returns the next command.
 
-States and what leads out of them:
+`TABLE` in states.py is the whole theory: what each state takes, and what it may become. Before the commit point the
+client has seen nothing and another attempt may still answer; from there on it gets this answer, its exact continuation,
+or a visible break. While an exchange is `opening` a second attempt (a hedge) may run beside the first; whichever
+answers first wins, and the other one is given up.
 
-| state          | report             | becomes                                                        |
-|----------------|--------------------|----------------------------------------------------------------|
-| idle           | start              | connecting                                                     |
-| connecting     | connected          | awaiting_head                                                  |
-| connecting     | failed             | waiting or failed                                              |
-| awaiting_head  | answered           | committed (commit: head), awaiting_event, waiting, or failed   |
-| awaiting_head  | failed             | waiting or failed                                              |
-| awaiting_event | began              | committed                                                      |
-| awaiting_event | failed             | waiting or failed                                              |
-| waiting        | connecting_again   | connecting                                                     |
-| committed      | finished           | done                                                           |
-| committed      | failed             | broken                                                         |
-| any but ended  | client_gone        | gone                                                           |
-
-Ended states (done, failed, broken, gone) are final: one exchange, one outcome. What must never happen: an attempt after
-the deadline; an attempt after the commit point; a second sending of what may not be sent twice; a fallback without
-a cause; silence retried on the target that was silent.
+What must never happen: an attempt at or after the deadline; a second sending of what may not be sent twice; a fallback
+without a cause; silence retried on the target that was silent; after the commit point any byte that does not continue
+what the client has; two outcomes of one exchange; an attempt whose end the gate does not hear of, or hears twice.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
 
-from ..errors import KINDS, Retryable
-from .plan import BUSY_STATUSES, CAUSES, Plan
-
-
-class State(StrEnum):
-    """Where an exchange stands."""
-
-    IDLE = "idle"
-    CONNECTING = "connecting"
-    AWAITING_HEAD = "awaiting_head"
-    AWAITING_EVENT = "awaiting_event"
-    WAITING = "waiting"
-    COMMITTED = "committed"
-    DONE = "done"
-    FAILED = "failed"
-    BROKEN = "broken"
-    GONE = "gone"
-
-
-ENDED = frozenset({State.DONE, State.FAILED, State.BROKEN, State.GONE})
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """Try target number `target`, not before the instant `at`. `is_fresh`: on a new connection."""
-
-    target: int
-    at: float
-    is_fresh: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """The answer is not committed yet: wait for its first event or byte."""
-
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """Give the client this answer; from now on no other."""
-
-
-@dataclass(frozen=True, slots=True)
-class GiveUp:
-    """No attempt is left: end the exchange with this error."""
-
-    kind: str
-
-
-@dataclass(frozen=True, slots=True)
-class Break:
-    """The committed answer ended early: the client must see that it is not complete."""
-
-    kind: str
-
-
-Command = Attempt | Hold | Commit | GiveUp | Break
-_HOLD, _COMMIT = Hold(), Commit()
+from . import patience
+from .attempt import ANSWERING, AWAITING_EVENT, AWAITING_HEAD, CONNECTING, FIRST, OVER, Attempt
+from .choice import Choice
+from .command import COMMIT, HOLD, WAIT, Break, Command, GiveUp
+from .gate import OPEN_GATE, Gate, Report, report_of
+from .plan import BUSY_STATUSES, SILENCES, Plan
+from .states import BROKEN, COMMITTED, DONE, ENDED, FAILED, GONE, HOLDING, IDLE, OPENING, RESUMING, State, out_of_order
 
 
 class ExchangeMachine:
-    """Retry, fallback and the commit point of one exchange.
+    """Retry, fallback, hedge, hold-back, commit point and resume of one exchange.
 
-    `num_attempts` counts attempts started; `target` is the one in use; `random` returns a float in [0, 1).
+    `running` are the attempts under way: at most one, and its hedges. `losers` are those that a commit left behind, to
+    be aborted by the driver. `target` is the one asked last.
     """
 
-    __slots__ = ("_busy_waited", "_plan", "_random", "_since", "_tries", "failures", "num_attempts", "state", "target")
+    __slots__ = (
+        "_choice",
+        "_gate",
+        "_held_since",
+        "_is_replayable",
+        "_num_first",
+        "_plan",
+        "_random",
+        "failures",
+        "losers",
+        "running",
+        "state",
+    )
 
-    def __init__(self, plan: Plan, random: Callable[[], float]) -> None:
+    def __init__(self, plan: Plan, random: Callable[[], float], gate: Gate = OPEN_GATE) -> None:
         self._plan = plan
+        self._gate = gate
         self._random = random
-        self._since = 0.0
-        self._tries = 0  # on the target in use
-        self._busy_waited = False
-        self.state = State.IDLE
-        self.num_attempts = 0
-        self.target = 0
+        self._choice: Choice | None = None  # made once there is something to choose: mostly there is not
+        self._num_first = 0
+        self._held_since = 0.0
+        self._is_replayable = True
+        self.state: State = IDLE
+        self.running: list[Attempt] = []
+        self.losers: list[Attempt] = []
         self.failures: list[tuple[int, str]] = []  # (target, kind); bounded by max_attempts
 
+    @property
+    def num_attempts(self) -> int:
+        """How many attempts were begun or are about to begin."""
+        if self._choice is not None:
+            return self._choice.num_attempts
+        return self._num_first
+
+    @property
+    def target(self) -> int:
+        """The target asked last."""
+        return self._choice.target if self._choice is not None else 0
+
+    # -- reports: the way to an answer
+
     def start(self, now: float) -> Command:
-        """Begin: the first attempt, or the end where the deadline has passed already."""
-        self._expect(State.IDLE)
-        if now >= self._plan.deadline or not self._plan.timeouts:
-            return self._give_up("deadline" if self._plan.timeouts else "internal")
-        return self._attempt(0, now)
+        """Begin: the first attempt, or the end where nothing may be tried."""
+        if self.state is not IDLE:
+            raise out_of_order(self.state, IDLE)
+        plan = self._plan
+        if not plan.timeouts or now >= plan.deadline:
+            return self._give_up("deadline" if plan.timeouts else "internal")
+        self.state = OPENING
+        ticket = self._gate.admit(0, FIRST, now)
+        if ticket is not None:
+            self._num_first = 1
+            attempt = Attempt(1, 0, now, FIRST, ticket)
+            self.running.append(attempt)
+            return attempt
+        self._choice = Choice(plan, self._gate, self._random, is_admitted=False)
+        other = self._choice.next_target(now)
+        return self._begin(other) if other is not None else self._give_up("unavailable")
 
-    def connecting_again(self, now: float) -> None:
-        """The wait that an Attempt asked for is over."""
-        if self.state is State.WAITING:
-            self._to(State.CONNECTING, now)
+    def connected(self, attempt: Attempt, now: float) -> None:
+        """The attempt has a connection; its request is being sent."""
+        if attempt.phase is not OVER:
+            attempt.phase = AWAITING_HEAD
+            attempt.since = attempt.share_from = now
 
-    def connected(self, now: float) -> None:
-        """A connection is there; the request is being sent."""
-        self._expect(State.CONNECTING)
-        self._to(State.AWAITING_HEAD, now)
+    def progressed(self, attempt: Attempt, now: float) -> None:
+        """Bytes moved: the target is not silent. Before the first event they are no progress: pings are no answer."""
+        if attempt.phase is not AWAITING_EVENT:
+            attempt.since = now
+            if attempt.phase is AWAITING_HEAD:
+                attempt.share_from = now
 
-    def progressed(self, now: float) -> None:
-        """Bytes moved in either direction: the target is not silent."""
-        self._since = now
+    def body_gone(self) -> None:
+        """The request's body is no longer there as a whole: from now on it cannot be sent again."""
+        self._is_replayable = False
 
     def answered(
-        self, status: int, now: float, *, retry_after_s: float | None = None, is_replayable: bool = True
+        self,
+        attempt: Attempt,
+        status: int,
+        now: float,
+        retry_after_s: float | None = None,
+        *,
+        is_too_long: bool = False,
     ) -> Command:
-        """A whole response head came. `is_replayable`: the request's body is still there as a whole."""
-        self._expect(State.AWAITING_HEAD)
-        kind = self._fault_of(status)
-        if kind is not None:
-            self.failures.append((self.target, kind))
-            if self._may_go_on(kind, now, self._plan.may_resend and is_replayable):
-                next_step = self._next(kind, now, status, retry_after_s)
-                if next_step is not None:
-                    return next_step
+        """A whole response head came. `is_too_long`: the target says that the prompt does not fit its context."""
+        if attempt.phase is OVER:
+            return WAIT
+        if self.state is RESUMING and status != 200:
+            return self._refused(attempt, status, now, retry_after_s)
+        if self.state is OPENING:
+            better = self._better(attempt, status, now, retry_after_s, is_too_long)
+            if better is not None:
+                return better
         # Nothing better is left: the client gets the target's own words.
         if self._plan.commit == "head" or status >= 400:
-            self._to(State.COMMITTED, now)
-            return _COMMIT
-        self._to(State.AWAITING_EVENT, now)
-        return _HOLD
+            return self._answering(attempt, now, is_held=status < 400)
+        attempt.phase = AWAITING_EVENT
+        attempt.since = now
+        return HOLD
 
-    def began(self, now: float) -> Command:
+    def began(self, attempt: Attempt, now: float) -> Command:
         """The first event or byte of the answer came, and is no error."""
-        self._expect(State.AWAITING_EVENT)
-        self._to(State.COMMITTED, now)
-        return _COMMIT
+        if attempt.phase is OVER:
+            return WAIT
+        return self._answering(attempt, now, is_held=True)
 
-    def failed(self, kind: str, now: float, *, has_sent: bool, is_replayable: bool = True) -> Command:
-        """The attempt ended without a whole answer. `has_sent`: bytes of the request may have reached the target."""
-        if self.state is State.COMMITTED:
-            self.state = State.BROKEN
-            return Break(kind)
-        if self.state in ENDED:  # what was given up still reports that it failed
+    def held(self, attempt: Attempt, num_tokens: int, size_bytes: int, now: float) -> Command:
+        """So much of the answer is held back by now."""
+        if attempt.phase is OVER:
+            return WAIT
+        if self.state is not HOLDING:
+            return COMMIT if self.state is COMMITTED else WAIT
+        rule = self._plan.hold
+        if rule is None or size_bytes >= rule.cap_bytes or 0 < rule.tokens <= num_tokens or now >= self.hold_due_at():
+            self.state = COMMITTED
+            return COMMIT
+        return HOLD
+
+    def moved(self) -> None:
+        """The committed answer goes on after a resume: a later break has all its tries."""
+        self._choices().moved()
+
+    def finished(self, attempt: Attempt, now: float) -> None:
+        """The whole answer is there, and was passed on or is to be passed on as a whole."""
+        if attempt.phase is OVER:
+            return
+        if self.state is not COMMITTED and self.state is not HOLDING:
+            raise out_of_order(self.state, COMMITTED, HOLDING)
+        self._part(attempt, Report.OK, now)
+        self.state = DONE
+
+    # -- reports: what goes wrong
+
+    def failed(self, attempt: Attempt, kind: str, now: float, *, has_sent: bool, can_resume: bool = False) -> Command:
+        """The attempt ended without a whole answer.
+
+        `has_sent`: bytes of the request may have reached the target. `can_resume`: what the client has of a committed
+        answer can be continued.
+        """
+        if self.state in ENDED:
             return GiveUp(kind)
-        self._expect(State.CONNECTING, State.AWAITING_HEAD, State.AWAITING_EVENT)
-        self.failures.append((self.target, kind))
-        if self._may_go_on(kind, now, is_replayable and (self._plan.may_resend or not has_sent)):
-            next_step = self._next(kind, now, 0, None)
-            if next_step is not None:
-                return next_step
-        return self._give_up("deadline" if now >= self._plan.deadline else kind)
+        if attempt.phase is OVER:  # what was given up still reports that it failed
+            return WAIT
+        self.failures.append((attempt.target, kind))
+        self._part(attempt, report_of(kind), now)
+        if self.state is COMMITTED or self.state is RESUMING:
+            return self._broke(kind, now, can_resume)
+        next_step = self._after(attempt, kind, now, has_sent=has_sent)
+        return next_step or self._give_up("deadline" if now >= self._plan.deadline else kind)
 
-    def finished(self) -> None:
-        """The whole answer was passed on."""
-        self._expect(State.COMMITTED)
-        self.state = State.DONE
-
-    def client_gone(self) -> None:
+    def client_gone(self, now: float) -> None:
         """The client left: nothing more is tried."""
         if self.state not in ENDED:
-            self.state = State.GONE
+            self.state = GONE
+            self._drop_others(None, now)
 
-    def timer(self) -> tuple[float, str]:
-        """Return the instant at which the present state ends by itself, and the error that this is."""
-        deadline = self._plan.deadline
-        if self.state in (State.IDLE, State.CONNECTING, State.WAITING) or self.state in ENDED:
-            return deadline, "deadline"
-        timeouts = self._plan.timeouts[self.target]
-        if self.state is State.AWAITING_HEAD:
-            instant, kind = self._since + timeouts.head_s, "silent"
-        elif self.state is State.AWAITING_EVENT:
-            instant, kind = self._since + timeouts.first_event_s, "first_event_timeout"
-        else:
-            instant, kind = self._since + timeouts.idle_s, "stalled"
-        return (instant, kind) if instant < deadline else (deadline, "deadline")
+    # -- timers
 
-    def _fault_of(self, status: int) -> str | None:
-        if status in BUSY_STATUSES:
-            return "busy"
-        plan = self._plan
-        is_fault = status in plan.retry.statuses or status in plan.fallback.statuses
-        return "unhealthy_status" if is_fault else None
+    def timer_of(self, attempt: Attempt) -> tuple[float, str]:
+        """Return the instant at which the attempt fails by itself, and the error that this is."""
+        if attempt.phase is CONNECTING or attempt.phase is OVER:
+            return self._plan.deadline, "deadline"
+        return patience.timer(self._plan, attempt, self._num_others())
 
-    def _may_go_on(self, kind: str, now: float, may_send: bool) -> bool:
-        plan = self._plan
-        return may_send and kind in CAUSES and now < plan.deadline and self.num_attempts < plan.max_attempts
+    def begin_by(self, attempt: Attempt) -> float:
+        """Return when the attempt must have begun to answer, so that others have their share; infinity: never."""
+        return patience.begin_by(self._plan, attempt, self._num_others())
 
-    def _next(self, kind: str, now: float, status: int, retry_after_s: float | None) -> Attempt | None:
-        """Return the next attempt that the plan allows after `kind`, or None."""
-        if kind == "busy" and (waited := self._wait_for_busy(now, retry_after_s)) is not None:
-            return waited
-        if (again := self._retry(kind, now, status)) is not None:
-            return again
-        return self._fall_back(kind, now, status) or self._retry_busy_alone(kind, now, status)
+    def hedge_due_at(self) -> float:
+        """Return when a hedge may begin; infinity where there will be none."""
+        rule = self._plan.hedge
+        if rule is None or self.state is not OPENING or not self.running:
+            return patience.NEVER
+        if not self._may_send_again() or (self._choice is not None and self._choice.num_hedges >= rule.max_hedges):
+            return patience.NEVER
+        return self.running[-1].at + rule.delay_s
 
-    def _wait_for_busy(self, now: float, retry_after_s: float | None) -> Attempt | None:
-        # 429/503 mean busy, not broken: a short wait that the target asked for is waited out once.
-        if retry_after_s is None or self._busy_waited or retry_after_s > self._plan.busy_wait_s:
+    def hedge_due(self, now: float, *, is_ready: bool = True) -> Attempt | None:
+        """The time for a hedge has come: return it, or None (then for good) where it may not be.
+
+        `is_ready`: the request is there as a whole, so that it can be sent twice.
+        """
+        if now < self.hedge_due_at():
             return None
-        if now + retry_after_s >= self._plan.deadline:
-            return None
-        self._busy_waited = True
-        return self._attempt(self.target, now + retry_after_s)
+        hedge = self._choices().hedge(self.running[-1], now, is_ready=is_ready)
+        return self._begin(hedge) if hedge is not None else None
 
-    def _retry(self, kind: str, now: float, status: int) -> Attempt | None:
-        rule, cause = self._plan.retry, CAUSES[kind]
-        retryable = KINDS[kind].retryable
-        # Silence is never retried on the same target; a busy one is left alone while others are there.
-        if retryable is Retryable.NO or cause == "busy" or cause not in rule.on:
-            return None
-        if cause == "status" and status not in rule.statuses:
-            return None
-        return self._again(now, is_fresh=retryable is Retryable.REUSED)
+    def hold_due_at(self) -> float:
+        """Return when what is held back goes to the client by itself; infinity where it does not."""
+        rule = self._plan.hold
+        return self._held_since + rule.due_s if rule is not None and self.state is HOLDING else patience.NEVER
 
-    def _retry_busy_alone(self, kind: str, now: float, status: int) -> Attempt | None:
-        rule = self._plan.retry
-        if kind != "busy" or "status" not in rule.on or status not in rule.statuses or self._busy_waited:
-            return None
-        return self._again(now, is_fresh=False)
+    # -- inside
 
-    def _again(self, now: float, *, is_fresh: bool) -> Attempt | None:
-        rule = self._plan.retry
-        if self._tries >= rule.tries_per_target:
-            return None
-        ceiling = min(rule.max_backoff_s, rule.backoff_s * 2.0 ** (self._tries - 1))
-        at = now if is_fresh else now + ceiling * self._random()  # full jitter: a herd must not return together
-        return self._attempt(self.target, at, is_fresh) if at < self._plan.deadline else None
+    def _choices(self) -> Choice:
+        if self._choice is None:
+            self._choice = Choice(self._plan, self._gate, self._random, is_admitted=True)
+        return self._choice
 
-    def _fall_back(self, kind: str, now: float, status: int) -> Attempt | None:
-        plan = self._plan
-        if not plan.is_fallback_allowed or CAUSES[kind] not in plan.fallback.on:
-            return None
-        if kind == "unhealthy_status" and status not in plan.fallback.statuses:
-            return None
-        if self.target + 1 >= len(plan.timeouts):
-            return None
-        self._tries = 0
-        self._busy_waited = False
-        return self._attempt(self.target + 1, now)
+    def _may_send_again(self) -> bool:
+        return self._plan.may_resend and self._is_replayable
 
-    def _attempt(self, target: int, at: float, is_fresh: bool = False) -> Attempt:
-        self.target = target
-        self.num_attempts += 1
-        self._tries += 1
-        self._to(State.WAITING if self.num_attempts > 1 else State.CONNECTING, at)
-        return Attempt(target, at, is_fresh)
+    def _after(
+        self,
+        attempt: Attempt,
+        kind: str,
+        now: float,
+        status: int = 0,
+        retry_after_s: float | None = None,
+        *,
+        has_sent: bool = True,
+    ) -> Command | None:
+        """Return what follows a failure before the commit point, or None where nothing does."""
+        if kind == "busy":
+            self._choices().busy(now, retry_after_s)
+        if any(other is not attempt for other in self.running):
+            return WAIT
+        if not self._is_replayable or (has_sent and not self._plan.may_resend):
+            return None
+        attempt_after = self._choices().after(kind, now, status, retry_after_s)
+        if attempt_after is None:
+            return None
+        self.state = OPENING
+        return self._begin(attempt_after)
+
+    def _better(
+        self, attempt: Attempt, status: int, now: float, retry_after_s: float | None, is_too_long: bool
+    ) -> Command | None:
+        """Return what is better than to give the client this head; None where nothing is."""
+        kind = self._plan.fault_of(status)
+        if kind is None:
+            return self._larger(attempt, now) if is_too_long else None
+        self.failures.append((attempt.target, kind))
+        self._tell(attempt, report_of(kind, status, retry_after_s), now)
+        if (next_step := self._after(attempt, kind, now, status, retry_after_s)) is not None:
+            self._leave(attempt)
+        return next_step
+
+    def _larger(self, attempt: Attempt, now: float) -> Command | None:
+        larger = self._choices().larger(now) if self._may_send_again() else None
+        if larger is None:
+            return None
+        self._part(attempt, Report.NEUTRAL, now)
+        self._drop_others(None, now)
+        return self._begin(larger)
+
+    def _answering(self, attempt: Attempt, now: float, *, is_held: bool) -> Command:
+        attempt.phase = ANSWERING
+        attempt.since = now
+        if attempt.ticket is not None:
+            self._gate.began(attempt, now)
+        if len(self.running) > 1:
+            self._drop_others(attempt, now)
+        if self._plan.hold is None or not is_held or self.state is RESUMING:
+            self.state = COMMITTED
+            return COMMIT
+        self.state = HOLDING
+        self._held_since = now
+        return HOLD
+
+    def _refused(self, attempt: Attempt, status: int, now: float, retry_after_s: float | None) -> Command:
+        """A resume was answered by a status: one that is the request's own fault is not tried again."""
+        is_busy = status in BUSY_STATUSES
+        if is_busy:
+            self._choices().busy(now, retry_after_s)
+        kind = "busy" if is_busy else "unhealthy_status"
+        self._tell(attempt, report_of(kind, status, retry_after_s) if status >= 500 else Report.NEUTRAL, now)
+        return self.failed(attempt, kind, now, has_sent=True, can_resume=is_busy or status >= 500)
+
+    def _broke(self, kind: str, now: float, can_resume: bool) -> Command:
+        attempt = self._choices().resume(now) if can_resume and self._may_send_again() else None
+        if attempt is None:
+            self.state = BROKEN
+            return Break(kind)
+        self.state = RESUMING
+        return self._begin(attempt)
+
+    def _num_others(self) -> int:
+        """Return for how many further attempts time is to be left: at other targets, or to continue the answer."""
+        plan, choice = self._plan, self._choice
+        if not (plan.may_resend and self._is_replayable):
+            return 0
+        if self.state is COMMITTED or self.state is RESUMING:
+            return min(1, choice.num_resumes_left if choice else plan.max_resumes)
+        # Silence is cut short only where all that it may be called leads on to another target.
+        if not plan.fallback.on >= SILENCES:
+            return 0
+        return choice.num_left if choice else plan.max_fallbacks
+
+    def _begin(self, attempt: Attempt) -> Attempt:
+        self.running.append(attempt)
+        return attempt
+
+    def _tell(self, attempt: Attempt, report: Report, now: float) -> None:
+        if attempt.ticket is not None:
+            self._gate.ended(attempt, report, now)
+            attempt.ticket = None
+
+    def _part(self, attempt: Attempt, report: Report, now: float) -> None:
+        self._tell(attempt, report, now)
+        self._leave(attempt)
+
+    def _leave(self, attempt: Attempt) -> None:
+        attempt.phase = OVER
+        self.running.remove(attempt)
+
+    def _drop_others(self, kept: Attempt | None, now: float) -> None:
+        for attempt in [attempt for attempt in self.running if attempt is not kept]:
+            self._part(attempt, Report.NEUTRAL, now)
+            self.losers.append(attempt)
 
     def _give_up(self, kind: str) -> GiveUp:
-        self.state = State.FAILED
+        self.state = FAILED
         return GiveUp(kind)
-
-    def _to(self, state: State, now: float) -> None:
-        self.state = state
-        self._since = now
-
-    def _expect(self, *states: State) -> None:
-        if self.state not in states:
-            raise RuntimeError(
-                f"expected state {' or '.join(states)}, got {self.state}: the driver reported out of order"
-            )

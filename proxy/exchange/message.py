@@ -58,7 +58,8 @@ class Response:
 
     `body` is either whole, or pieces as they come; an iterator that raises ends the answer visibly cut,
     never cleanly. `length` is the declared length of a streamed body where it is known. `fields` holds end-to-end
-    fields only, without Content-Length and Transfer-Encoding: the relay frames the answer.
+    fields only, without Content-Length and Transfer-Encoding: the relay frames the answer. `is_whole_events`: no event
+    of a stream is spread over two pieces.
     """
 
     status: int
@@ -66,3 +67,4 @@ class Response:
     body: bytes | AsyncIterator[bytes] = b""
     length: int | None = None
     reason: str = ""
+    is_whole_events: bool = False

@@ -22,11 +22,19 @@ CAUSES: dict[str, str] = {
     "unhealthy_status": "status",
     "busy": "busy",
     "error_event": "error_event",
+    "stalled": "silent",
     "malformed_answer": "malformed",
+    "malformed_event": "malformed",
     "answer_too_large": "malformed",
 }
 
+# What says nothing about the target's health: it is busy, or the failure is not its own.
+NEUTRAL = frozenset({"busy", "pool_full", "stale_connection"})
+
 BUSY_STATUSES = frozenset({429, 503})
+
+# The causes that silence may have: no connection, no head, no first event in time.
+SILENCES = frozenset({"connect", "silent", "first_event"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +68,40 @@ class FallbackRule:
 
 
 @dataclass(frozen=True, slots=True)
+class HedgeRule:
+    """When a target that is slow to begin is asked a second time, beside the first."""
+
+    delay_s: float
+    max_hedges: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRule:
+    """How much of an answer is held back before the client gets any of it; the first that is reached ends it.
+
+    `tokens` counts events with content, `span_s` runs from the first event; 0 means no such bound. `is_whole` holds the
+    whole answer. `cap_bytes` bounds what is held in any case.
+    """
+
+    tokens: int = 0
+    span_s: float = 0.0
+    is_whole: bool = False
+    cap_bytes: int = 1 << 20
+
+    @property
+    def due_s(self) -> float:
+        """How long after the beginning it ends by itself; infinity where it does not."""
+        return self.span_s if self.span_s and not self.is_whole else float("inf")
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The policy of a route, applied to one request.
 
     `timeouts` has one entry per target, in the order of trying. `may_resend` says whether the request may be sent again
     after bytes of it went out (an idempotent method, or the route's permission). `deadline` is an absolute instant.
+    `contexts` holds what targets declare to take, in tokens. `resume_tries` bounds the attempts to continue a committed
+    answer from one break to the next byte; 0: a break is told to the client at once.
     """
 
     timeouts: tuple[Timeouts, ...]
@@ -76,3 +113,24 @@ class Plan:
     commit: Literal["head", "first_event"] = "head"
     retry: RetryRule = field(default_factory=RetryRule)
     fallback: FallbackRule = field(default_factory=FallbackRule)
+    hedge: HedgeRule | None = None
+    hold: HoldRule | None = None
+    contexts: tuple[int | None, ...] = ()
+    resume_tries: int = 0
+
+    def fault_of(self, status: int) -> str | None:
+        """Return the name of the failure that a status is, or None where it is an answer."""
+        if status in BUSY_STATUSES:
+            return "busy"
+        is_fault = status in self.retry.statuses or status in self.fallback.statuses
+        return "unhealthy_status" if is_fault else None
+
+    @property
+    def max_fallbacks(self) -> int:
+        """How many targets could be asked after the first."""
+        return min(len(self.timeouts) if self.is_fallback_allowed else 1, self.max_attempts) - 1
+
+    @property
+    def max_resumes(self) -> int:
+        """How many attempts could continue an answer whose first attempt was the only one."""
+        return min(self.resume_tries, self.max_attempts - 1)

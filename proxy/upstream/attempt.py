@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..errors import GatewayError
+from ..exchange.attempt import Attempt
 from ..exchange.machine import ExchangeMachine
 from ..http1.head import ResponseHead
 from .cluster import Cluster, Member
 from .connection import UpstreamConnection
+from .gate import Ticket
 from .sender import BodySource, Sender
 from .watchdog import Watchdog
 
@@ -30,11 +32,23 @@ class UpstreamAttempt:
     Whatever happens, `close` gives everything back: connection, sender, timer, the endpoint's count.
     """
 
-    __slots__ = ("_connection", "_loop", "_machine", "_member", "_sender", "_watchdog", "is_complete")
+    __slots__ = (
+        "_body",
+        "_connection",
+        "_loop",
+        "_machine",
+        "_member",
+        "_sender",
+        "_watchdog",
+        "attempt",
+        "is_complete",
+    )
 
-    def __init__(self, machine: ExchangeMachine, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, attempt: Attempt, machine: ExchangeMachine, loop: asyncio.AbstractEventLoop) -> None:
+        self.attempt = attempt
         self._machine = machine
         self._loop = loop
+        self._body: BodySource | None = None
         self._member: Member | None = None
         self._connection: UpstreamConnection | None = None
         self._sender: Sender | None = None
@@ -58,19 +72,37 @@ class UpstreamAttempt:
             raise RuntimeError("expected a connection: `connect` comes first")
         return self._connection
 
-    async def connect(self, cluster: Cluster, tried: set[Member], deadline: float, *, is_fresh: bool) -> None:
+    async def connect(self, cluster: Cluster, tried: set[Member], deadline: float) -> Member:
         """Pick an endpoint and get a connection to it. Raises: GatewayError of the connect kinds."""
+        attempt = self.attempt
         member = self._member = cluster.pick(tried, self._loop.time())
         tried.add(member)
-        self._connection = await member.pool.acquire(deadline, fresh=is_fresh)
-        self._machine.connected(self._loop.time())
-        self._watchdog = Watchdog(self._loop, self._machine.timer, self._connection.abort)
+        if isinstance(attempt.ticket, Ticket):
+            attempt.ticket.member = member
+        connection = self._connection = await self._acquire(member, deadline)
+        self._machine.connected(attempt, self._loop.time())
+        self._watchdog = Watchdog(self._loop, self._timer, connection.abort)
         self._watchdog.look()
+        return member
+
+    async def _acquire(self, member: Member, deadline: float) -> UpstreamConnection:
+        """Wait for a connection no longer than other targets can spare."""
+        until = min(self._machine.begin_by(self.attempt), deadline)
+        try:
+            return await member.pool.acquire(until, fresh=self.attempt.is_fresh)
+        except GatewayError as error:
+            if error.kind.name == "deadline" and self._loop.time() < deadline:
+                raise GatewayError("pool_full", error.detail) from error
+            raise
+
+    def _timer(self) -> tuple[float, str]:
+        return self._machine.timer_of(self.attempt)
 
     async def send(self, head: OutgoingHead, body: BodySource) -> None:
         """Send the head and begin to send the body."""
+        self._body = body
         self.connection.send_head(head.method, head.target, head.fields)
-        self._sender = Sender(body, self.connection, self._progressed)
+        self._sender = Sender(body, self.connection, self.progressed)
         await self._sender.start()
 
     async def read_head(self) -> ResponseHead:
@@ -80,16 +112,19 @@ class UpstreamAttempt:
         except GatewayError as error:
             raise self._cause(error) from None
 
-    async def read_body(self) -> bytes:
-        """Wait for the next piece; b"" is the clean end. Raises: GatewayError."""
+    async def read_body(self, *, is_progress: bool = True) -> bytes:
+        """Wait for the next piece; b"" is the clean end. Raises: GatewayError.
+
+        `is_progress`: any piece shows that the target goes on; else the caller says when it does, by `progressed`.
+        """
         try:
             piece = await self.connection.read_body()
         except GatewayError as error:
             raise self._cause(error) from None
-        if piece:
-            self._progressed()
-        else:
+        if not piece:
             self.is_complete = True
+        elif is_progress:
+            self.progressed()
         return piece
 
     def look(self) -> None:
@@ -126,8 +161,11 @@ class UpstreamAttempt:
             self._member.num_active -= 1
             self._member = None
 
-    def _progressed(self) -> None:
-        self._machine.progressed(self._loop.time())
+    def progressed(self) -> None:
+        """The target goes on, or takes what it is sent."""
+        if self._body is not None and not self._body.replay.is_replayable:
+            self._machine.body_gone()
+        self._machine.progressed(self.attempt, self._loop.time())
 
     def _cause(self, error: GatewayError) -> GatewayError:
         """Return what really ended the attempt: our timer, the client's body, or the upstream itself."""

@@ -23,6 +23,7 @@ from .health.settings import HealthSettings
 from .pool import ConnectionPool, PoolLimits
 
 MAX_BREAKERS = 256
+_HEDGE_RATIO, _HEDGE_FLOOR_PER_S = 0.1, 1.0  # of the requests; a second
 _OK = Outcome.OK  # an enumeration's members are slow to look up
 _log = logging.getLogger("headgate")
 
@@ -59,10 +60,10 @@ class Member(MemberState):
 class Cluster:
     """Endpoints with their pools and their health. Kept over reloads while its settings are the same.
 
-    `budget` bounds retries and hedges over all exchanges; every first attempt is a deposit.
+    `budget` bounds retries over all exchanges, `hedges` attempts beside slow ones; every first attempt is a deposit.
     """
 
-    __slots__ = ("_breakers", "_checks", "_random", "balancer", "budget", "members", "outlier", "settings")
+    __slots__ = ("_breakers", "_checks", "_random", "balancer", "budget", "hedges", "members", "outlier", "settings")
 
     def __init__(self, settings: ClusterSettings, random: Callable[[], float]) -> None:
         health = settings.health
@@ -70,6 +71,7 @@ class Cluster:
         self.members: Sequence[Member] = [Member(endpoint, settings.pool) for endpoint in settings.endpoints]
         self.outlier = OutlierDetector(health.outlier, self.members)
         self.budget = RetryBudget(health.budget.ratio, health.budget.floor_per_s, health.budget.window_s)
+        self.hedges = RetryBudget(_HEDGE_RATIO, _HEDGE_FLOOR_PER_S, health.budget.window_s)
         self.balancer: Balancer[Member] = Balancer(health.slow_start_s, random)
         self._random = random
         self._breakers: OrderedDict[str | None, Breaker] = OrderedDict()  # the one used last is at the end
@@ -85,6 +87,16 @@ class Cluster:
         chosen = self.balancer.choose(others or eligible, now)
         chosen.num_active += 1
         return chosen
+
+    def deposit(self, now: float) -> None:
+        """An exchange makes its first attempt here: retries and hedges are a share of these."""
+        self.budget.deposit(now)
+        self.hedges.deposit(now)
+
+    def observe(self, member: Member, latency_s: float, now: float) -> None:
+        """Take how long an attempt at `member` took to begin to answer."""
+        if len(self.members) > 1:
+            self.balancer.observe(member, latency_s, now)
 
     def report(self, member: Member, outcome: Outcome, now: float, latency_s: float | None = None) -> None:
         """Take how an attempt at `member` ended. `latency_s`: from the request to the head, or to the first event."""

@@ -1,4 +1,4 @@
-"""Drives the exchange machine with real I/O until an answer is committed."""
+"""Drives the exchange machine with real I/O: to a committed answer, and through the breaks of one."""
 
 from __future__ import annotations
 
@@ -6,37 +6,56 @@ import asyncio
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from ..errors import GatewayError
+from ..exchange.attempt import Attempt, Phase
+from ..exchange.command import COMMIT, Break, Command, Commit, GiveUp, Hold, Wait
 from ..exchange.fields import Fields
-from ..exchange.machine import Attempt, Break, Command, ExchangeMachine, GiveUp, Hold
+from ..exchange.machine import ExchangeMachine
 from ..exchange.message import Response
 from ..exchange.plan import Plan
-from ..exchange.sse import EventSplitter, data_of, is_error
+from ..exchange.progress import Progress
+from ..exchange.states import ENDED
 from ..http1.fields import end_to_end
 from ..http1.head import ResponseHead
 from ..verdicts import Target
+from .answer_body import AnswerBody
 from .attempt import OutgoingHead, UpstreamAttempt
 from .cluster import Cluster, Member
 from .connection import UpgradedStream
+from .continuation import Continuation
+from .gate import ClusterGate
+from .opened import Opened
 from .retry_after import retry_after_s
 from .sender import BodySource
 
-_FIRST_EVENT_BYTES = 256 * 1024
+_TOO_LONG_STATUSES = frozenset({400, 413, 422})
+
+
+class RequestWriter(Protocol):
+    """Writes the request for a target and endpoint; with a continuation the one that asks for the rest."""
+
+    def __call__(
+        self, target: Target, cluster: Cluster, member: Member, continuation: Continuation | None
+    ) -> tuple[OutgoingHead, BodySource]:
+        """Return head and body."""
 
 
 @dataclass(slots=True)
 class Work:
     """What is to be sent, and where.
 
-    `head_for` writes the request head for a target and endpoint; `body_for` gives the body as that target wants it.
+    `new_progress` makes what follows the event stream of an inference answer; None: nobody does. `is_body_whole`: the
+    request's body is there and can be sent twice.
     """
 
     plan: Plan
     targets: tuple[Target, ...]
     clusters: Mapping[str, Cluster]
-    head_for: Callable[[Target, Cluster, Member], OutgoingHead]
-    body_for: Callable[[Target], BodySource]
+    request_for: RequestWriter
+    new_progress: Callable[[], Progress] | None = None
+    is_body_whole: Callable[[], bool] = bool
     on_informational: Callable[[ResponseHead], None] | None = None
 
 
@@ -46,69 +65,42 @@ class Served:
 
     target: Target | None = None
     num_attempts: int = 0
+    num_resumes: int = 0
     is_fallback: bool = False
     failures: list[tuple[str, str]] = field(default_factory=list)
-
-
-class UpstreamBody:
-    """The committed answer's body. Ended, failed or closed, it gives the upstream back; `aclose` early aborts it.
-
-    A class, not a generator: closing one that nobody began to read must abort the upstream, too.
-    """
-
-    __slots__ = ("_attempt", "_dispatch", "_first")
-
-    def __init__(self, dispatch: Dispatch, attempt: UpstreamAttempt, first: list[bytes]) -> None:
-        self._dispatch = dispatch
-        self._attempt = attempt
-        self._first = first[::-1]
-
-    def __aiter__(self) -> UpstreamBody:
-        return self
-
-    async def __anext__(self) -> bytes:
-        if self._first:
-            return self._first.pop()
-        try:
-            piece = b"" if self._attempt.is_complete else await self._attempt.read_body()
-        except GatewayError as error:
-            raise await self._dispatch.fail(error) from error
-        if piece:
-            return piece
-        await self._dispatch.end()
-        raise StopAsyncIteration
-
-    async def aclose(self) -> None:
-        """Give the upstream back; before the end of the body this aborts it."""
-        await self._dispatch.abandon()
+    progress: Progress | None = None
 
 
 class Dispatch:
     """One request on its way through the targets of its route."""
 
-    __slots__ = ("_attempt", "_loop", "_machine", "_tried", "_work", "served", "upgraded")
+    __slots__ = ("_loop", "_machine", "_numerics", "_open", "_tasks", "_tried", "_work", "served", "upgraded")
 
     def __init__(self, work: Work, served: Served) -> None:
         self._work = work
         self._loop = asyncio.get_running_loop()
-        self._machine = ExchangeMachine(work.plan, random.random)
-        self._attempt: UpstreamAttempt | None = None
+        gate = ClusterGate(work.targets, work.clusters)
+        self._machine = ExchangeMachine(work.plan, random.random, gate)
+        self._open: dict[Attempt, UpstreamAttempt] = {}
+        self._tasks: dict[Attempt, asyncio.Task[Opened | Command]] = {}  # where hedges may run
         self._tried: set[Member] = set()
+        self._numerics: bytes | None = None  # what decided the bits of the committed answer
         self.served = served
         self.upgraded: UpgradedStream | None = None  # after a 101
 
     async def open(self) -> Response:
-        """Return the committed answer. Its body yields pieces as they come and raises GatewayError when it breaks.
+        """Return the committed answer. Its body yields portions as they come and raises GatewayError when it breaks.
 
-        Raises: GatewayError where no target answered. Cancel: the attempt under way is aborted at once.
+        Raises: GatewayError where no target answered. Cancel: the attempts under way are aborted at once.
         """
         command = self._machine.start(self._loop.time())
+        run = self._race if self._work.plan.hedge is not None else self._try
         try:
             while isinstance(command, Attempt):
-                answer = await self._try(command)
-                if isinstance(answer, Response):
-                    return answer
-                command = answer
+                result = await run(command)
+                if isinstance(result, Opened):
+                    return self._response(result)
+                command = result
         except BaseException:
             await self.abandon()
             raise
@@ -116,107 +108,205 @@ class Dispatch:
             self._note()
         raise self._error(command)
 
-    async def _try(self, command: Attempt) -> Response | Command:
-        """Run one attempt: the committed answer, or what the machine wants next."""
-        await self._close_attempt()
-        await self._wait_until(command.at)
-        self._machine.connecting_again(self._loop.time())
-        attempt = self._attempt = UpstreamAttempt(self._machine, self._loop)
+    # -- one attempt
+
+    async def _try(self, attempt: Attempt, continued: Opened | None = None) -> Opened | Command:
+        """Run one attempt: the answer to give to the client, or what the machine wants next."""
+        await self._wait_until(attempt.at)
+        upstream = self._open[attempt] = UpstreamAttempt(attempt, self._machine, self._loop)
         try:
-            return await self._exchange(attempt, self._work.targets[command.target], command)
+            result = await self._exchange(upstream, continued)
         except GatewayError as error:
             if error.kind.source == "downstream":
                 raise
-            target = self._work.targets[command.target]
-            self.served.failures.append((target.name, str(error)))
-            return self._machine.failed(
-                error.kind.name,
-                self._loop.time(),
-                has_sent=attempt.has_sent,
-                is_replayable=self._work.body_for(target).replay.is_replayable,
-            )
+            result = self._failed(upstream, error, can_resume=continued is not None)
+        if not isinstance(result, Opened):
+            await self._close(attempt)
+        return result
 
-    async def _exchange(self, attempt: UpstreamAttempt, target: Target, command: Attempt) -> Response | Command:
-        work = self._work
+    async def _exchange(self, upstream: UpstreamAttempt, continued: Opened | None) -> Opened | Command:
+        opened, command = await self._ask(upstream, continued)
+        if isinstance(command, Hold) and upstream.attempt.phase is Phase.AWAITING_EVENT:
+            await opened.hold_first()
+            command = self._machine.began(upstream.attempt, self._loop.time())
+        while isinstance(command, Hold):
+            upstream.look()
+            command = await self._hold(opened)
+        if not isinstance(command, Commit):
+            return command
+        upstream.look()
+        return opened
+
+    async def _ask(self, upstream: UpstreamAttempt, continued: Opened | None) -> tuple[Opened, Command]:
+        """Send the request and read the answer's head; return what the machine makes of it."""
+        work, attempt = self._work, upstream.attempt
+        target = work.targets[attempt.target]
         cluster = work.clusters[target.cluster]
-        body = work.body_for(target)
-        await attempt.connect(cluster, self._tried, work.plan.deadline, is_fresh=command.is_fresh)
-        if attempt.member is None:
-            raise RuntimeError("expected a picked endpoint after connect")
-        attempt.connection.on_informational = work.on_informational
-        await attempt.send(work.head_for(target, cluster, attempt.member), body)
-        head = await attempt.read_head()
-        now = self._loop.time()
-        decision = self._machine.answered(
-            head.status, now, retry_after_s=retry_after_s(head.fields), is_replayable=body.replay.is_replayable
-        )
-        if isinstance(decision, Attempt):
-            self.served.failures.append((target.name, f"status {head.status}"))
-            return decision
-        attempt.look()
-        first: list[bytes] = []
-        if isinstance(decision, Hold):
-            first = await self._first_event(attempt, head)
-        return self._response(attempt, head, target, first)
-
-    async def _first_event(self, attempt: UpstreamAttempt, head: ResponseHead) -> list[bytes]:
-        """Hold the answer until its first event (or byte): an error told there can still fall back."""
-        pieces: list[bytes] = []
-        splitter = EventSplitter(_FIRST_EVENT_BYTES) if _is_event_stream(head) else None
-        while piece := await attempt.read_body():
-            pieces.append(piece)
-            if splitter is None:
-                break
-            events = splitter.feed(piece)
-            if any(is_error(event) for event in events):
-                raise GatewayError("error_event", "the first event reports an error")
-            if splitter.is_overflowing or any(data_of(event) is not None for event in events):
-                break
+        member = await upstream.connect(cluster, self._tried, work.plan.deadline)
+        upstream.connection.on_informational = work.on_informational
+        await upstream.send(*work.request_for(target, cluster, member, self._continuation(continued)))
+        head = await upstream.read_head()
+        if continued is not None:
+            opened = Opened(upstream, head, continued.progress)
+            _check_continues(opened, continued)
         else:
-            if splitter is not None and not pieces:
-                raise GatewayError("truncated", "the event stream ended before its first event")
-        self._machine.began(self._loop.time())
-        attempt.look()
-        return pieces
+            opened = Opened(upstream, head, work.new_progress() if work.new_progress else None)
+        is_too_long = await opened.hold_refusal() if self._may_grow(head.status) else False
+        command = self._machine.answered(
+            attempt, head.status, self._loop.time(), retry_after_s(head.fields), is_too_long=is_too_long
+        )
+        if not isinstance(command, Commit | Hold):
+            self.served.failures.append((target.name, f"status {head.status}"))
+        upstream.look()
+        return opened, command
 
-    def _response(self, attempt: UpstreamAttempt, head: ResponseHead, target: Target, first: list[bytes]) -> Response:
-        self.served.target = target
+    def _may_grow(self, status: int) -> bool:
+        return status in _TOO_LONG_STATUSES and any(context is not None for context in self._work.plan.contexts)
+
+    async def _hold(self, opened: Opened) -> Command:
+        """Hold one more portion back; a whole answer needs no more holding."""
+        machine, attempt = self._machine, opened.attempt.attempt
+        command = machine.held(attempt, opened.num_tokens, opened.held_bytes, self._loop.time())
+        if not isinstance(command, Hold):
+            return command
+        await opened.hold_until(machine.hold_due_at())
+        if opened.is_ended:
+            machine.finished(attempt, self._loop.time())
+            return COMMIT
+        return machine.held(attempt, opened.num_tokens, opened.held_bytes, self._loop.time())
+
+    # -- a second attempt beside a slow one
+
+    async def _race(self, first: Attempt) -> Opened | Command:
+        """Run an attempt, and hedges beside it: the first answer wins, the others are aborted."""
+        self._launch(first)
+        while True:
+            due_s = self._machine.hedge_due_at() - self._loop.time()
+            done, _ = await asyncio.wait(
+                self._tasks.values(),
+                timeout=max(0.0, due_s) if due_s < float("inf") else None,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if not done:
+                self._hedge()
+            for attempt in [attempt for attempt, task in self._tasks.items() if task in done]:
+                result = self._tasks.pop(attempt).result()
+                if not isinstance(result, Wait):
+                    await self._drop_losers()
+                    return result
+
+    def _launch(self, attempt: Attempt) -> None:
+        self._tasks[attempt] = self._loop.create_task(self._try(attempt), name=f"attempt {attempt.number}")
+
+    def _hedge(self) -> None:
+        # Only once the request is there as a whole: two attempts cannot both read it from the client.
+        hedge = self._machine.hedge_due(self._loop.time(), is_ready=self._work.is_body_whole())
+        if hedge is not None:
+            self._launch(hedge)
+
+    async def _drop_losers(self) -> None:
+        for attempt in self._machine.losers:
+            task = self._tasks.pop(attempt, None)
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
+            await self._close(attempt)
+        self._machine.losers.clear()
+
+    # -- the committed answer
+
+    def _response(self, opened: Opened) -> Response:
+        upstream, head = opened.attempt, opened.head
+        self.served.target = self._work.targets[upstream.attempt.target]
+        self._numerics = opened.numerics
         fields = Fields(end_to_end(head.fields))
         fields.remove("content-length")
         fields.remove_prefix("x-headgate-")
         if head.status == 101:
-            attempt.hold_timer()
-            self.upgraded = attempt.connection.upgrade()
-        body = UpstreamBody(self, attempt, first)
-        return Response(head.status, fields, body, head.content_length, head.reason.decode("latin-1"))
+            upstream.hold_timer()
+            self.upgraded = upstream.connection.upgrade()
+        self.served.progress = opened.progress
+        return Response(
+            head.status,
+            fields,
+            AnswerBody(self, opened),
+            head.content_length,
+            head.reason.decode("latin-1"),
+            is_whole_events=opened.progress is not None,
+        )
 
-    async def end(self) -> None:
+    async def recover(self, error: GatewayError, opened: Opened) -> Opened:
+        """Return the answer that goes on where `opened` broke off. Raises: GatewayError, to be told to the client."""
+        is_own = error.kind.source != "downstream"
+        can_resume = is_own and self._continuation(opened) is not None
+        command = self._failed(opened.attempt, error, can_resume=can_resume)
+        await self._close(opened.attempt.attempt)
+        while isinstance(command, Attempt):
+            result = await self._try(command, opened)
+            if isinstance(result, Opened):
+                self._resumed(result)
+                return result
+            command = result
+        self._note()
+        raise self._error(command) if is_own else error
+
+    def _continuation(self, broken: Opened | None) -> Continuation | None:
+        """Return what is needed to continue a stream exactly; None where it cannot be continued, or none is."""
+        if broken is None or broken.progress is None or self._numerics is None or not broken.progress.is_resumable:
+            return None
+        return Continuation(tuple(broken.progress.cursors), self._numerics)
+
+    def _resumed(self, opened: Opened) -> None:
+        """Tell in the stream that somebody else goes on with it.
+
+        The comment is a line of the next event. As an event by itself it would be read as one without data by clients
+        that remember ids, the openai client among them.
+        """
+        self.served.num_resumes += 1
+        self._machine.moved()
+        self._note()
+        if opened.held and self.served.target is not None:
+            told = f": headgate target={self.served.target.name} attempts={self.served.num_attempts}\n"
+            opened.held[0] = told.encode() + opened.held[0]
+
+    async def end(self, opened: Opened) -> None:
         """The whole answer was read: keep the connection if it can be kept."""
-        self._machine.finished()
-        await self._close_attempt()
-
-    async def fail(self, error: GatewayError) -> GatewayError:
-        """The committed answer broke off; returns what to tell the client."""
-        command = self._machine.failed(error.kind.name, self._loop.time(), has_sent=True)
-        await self._close_attempt()
-        if self.served.target is not None:
-            self.served.failures.append((self.served.target.name, str(error)))
-        return error if error.kind.source == "downstream" else self._error(command)
+        if self._machine.state not in ENDED:
+            self._machine.finished(opened.attempt.attempt, self._loop.time())
+        await self._close(opened.attempt.attempt)
 
     async def abandon(self) -> None:
         """Nobody wants the rest: abort the upstream. Harmless once the answer has ended."""
-        self._machine.client_gone()
-        await self._close_attempt()
+        self._machine.client_gone(self._loop.time())
+        for task in self._tasks.values():
+            task.cancel()
+        for upstream in self._open.values():
+            upstream.abort()
+        if self._tasks:
+            await asyncio.wait(self._tasks.values())
+            self._tasks.clear()
+        for attempt in list(self._open):
+            await self._close(attempt)
+
+    # -- inside
+
+    def _failed(self, upstream: UpstreamAttempt, error: GatewayError, *, can_resume: bool) -> Command:
+        attempt = upstream.attempt
+        if attempt.phase is not Phase.OVER:
+            self.served.failures.append((self._work.targets[attempt.target].name, str(error)))
+        return self._machine.failed(
+            attempt, error.kind.name, self._loop.time(), has_sent=upstream.has_sent, can_resume=can_resume
+        )
 
     async def _wait_until(self, instant: float) -> None:
         delay = instant - self._loop.time()
         if delay > 0:
             await asyncio.sleep(delay)
 
-    async def _close_attempt(self) -> None:
-        attempt, self._attempt = self._attempt, None
-        if attempt is not None:
-            await attempt.close()
+    async def _close(self, attempt: Attempt) -> None:
+        upstream = self._open.pop(attempt, None)
+        if upstream is not None:
+            await upstream.close()
 
     def _note(self) -> None:
         self.served.num_attempts = self._machine.num_attempts
@@ -229,8 +319,9 @@ class Dispatch:
         return GatewayError(command.kind, detail)
 
 
-def _is_event_stream(head: ResponseHead) -> bool:
-    for name, value in head.fields:
-        if name.lower() == b"content-type":
-            return value.lower().startswith(b"text/event-stream")
-    return False
+def _check_continues(opened: Opened, broken: Opened) -> None:
+    """Raises: GatewayError, where this is not the rest of the answer that broke off."""
+    if opened.head.status != 200:
+        return  # the machine takes it from here
+    if opened.progress is None or opened.numerics != broken.numerics:
+        raise GatewayError("malformed_answer", "expected the rest of the stream, with the same numerics")

@@ -57,7 +57,7 @@ def register_gauges(
         ("headgate_breaker_state", "0 closed, 1 open, 2 half open, 3 ramping.", "target", breaker_states),
         ("headgate_ejected_members", "Endpoints ejected.", "cluster", ejected_members),
         ("headgate_healthy_members", "Endpoints not ejected, nor found bad.", "cluster", healthy_members),
-        ("headgate_budget_remaining", "Retries and hedges left.", "cluster", budgets_remaining),
+        ("headgate_budget_remaining", "Retries left.", "cluster", budgets_remaining),
     )
     for name, help_text, label, read in rows:
         registry.register(ReadGauge(name, help_text, label, _bind(read, clusters, now)))

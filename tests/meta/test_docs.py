@@ -20,12 +20,13 @@ from headgate.proxy.config.load import check
 from headgate.proxy.config.plugin_schema import PluginSchema
 from headgate.proxy.downstream.body import ClientBody
 from headgate.proxy.errors import KINDS
+from headgate.proxy.exchange.diagram import diagram
 from headgate.proxy.exchange.exchange import Exchange
 from headgate.proxy.exchange.fields import Fields
-from headgate.proxy.exchange.machine import State
 from headgate.proxy.exchange.message import Request
 from headgate.proxy.exchange.plan import CAUSES
 from headgate.proxy.exchange.priority import PRIORITIES
+from headgate.proxy.exchange.states import State
 from headgate.proxy.hooks import load_type
 from headgate.proxy.hookspecs import STAGES, Hookspecs
 from headgate.proxy.observe.access_log import AccessLog
@@ -130,11 +131,15 @@ def test_the_error_table_is_the_table() -> None:
 
 
 def test_every_cause_is_documented() -> None:
-    assert {cells[0]: cells[1] for cells in rows(text_of("docs/retries-and-fallback.md"), "error")} == CAUSES
+    assert {cells[0]: cells[1] for cells in rows(text_of("docs/delivery-contract.md"), "error")} == CAUSES
 
 
 def test_every_state_is_documented() -> None:
     assert [cells[0] for cells in rows(text_of("docs/request-path.md"), "state")] == [state.value for state in State]
+
+
+def test_the_states_are_drawn_from_the_table() -> None:
+    assert f"```\n{diagram()}\n```" in text_of("docs/delivery-contract.md")
 
 
 def test_every_metric_of_the_core_is_documented() -> None:

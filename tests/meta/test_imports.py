@@ -109,6 +109,8 @@ def test_pure_modules_reach_no_clock_no_chance_and_no_socket(name: str) -> None:
         for found in runtime_imports(current):
             if found.target in modules():
                 waiting.append(found.target)
+            elif found.target == "os" and folder_of(current) == "ext":
+                continue  # a facade asks the environment, once, which of its two implementations it is
             elif found.target.partition(".")[0] in IMPURE:
                 wrong.append(where(found))
     assert not wrong, "\n".join(wrong)

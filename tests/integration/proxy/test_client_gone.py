@@ -23,7 +23,7 @@ def test_upstream_is_closed_within_100_ms_of_the_client_leaving() -> None:
         name = call.line.split()[1]
         if "stream" in name:
             await call.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
-            await call.send(b"d\r\ndata: first\n\n\r\n")
+            await call.send(b'f\r\ndata: {"n":1}\n\n\r\n')
         begun[name].set()
         await call.gone()
         closed_at[name].set_result(time.monotonic())
@@ -34,7 +34,7 @@ def test_upstream_is_closed_within_100_ms_of_the_client_leaving() -> None:
         async with client(port) as connected:
             await connected.send("POST", name, b'{"stream": true}')
             if is_streaming:
-                await connected.reader.readuntil(b"data: first\n\n")
+                await connected.reader.readuntil(b'data: {"n":1}\n\n')
             await asyncio.wait_for(begun[name].wait(), 5)
             left_at = time.monotonic()
         return await asyncio.wait_for(closed_at[name], 5) - left_at

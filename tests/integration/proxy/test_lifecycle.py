@@ -149,7 +149,7 @@ def test_a_drain_finishes_streams_refuses_new_connections_and_says_so_in_readine
 def test_a_stream_that_outlives_the_grace_gets_a_typed_end() -> None:
     async def endless(call: Call) -> None:
         await call.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
-        await call.send(b"9\r\ndata: 1\n\n\r\n")
+        await call.send(b'10\r\ndata: {"n": 1}\n\n\r\n')
         await call.gone()
         raise ConnectionError
 
@@ -168,7 +168,7 @@ def test_a_stream_that_outlives_the_grace_gets_a_typed_end() -> None:
             client(gate.port) as waiting,
         ):
             await streaming.send("GET", "/v1/stream")
-            await asyncio.wait_for(streaming.reader.readuntil(b"data: 1\n\n"), 5)
+            await asyncio.wait_for(streaming.reader.readuntil(b'data: {"n": 1}\n\n'), 5)
             await waiting.send("GET", "/v1/wait")
             await served.until(lambda: len(served.calls) == 2)
             gate.signal(signal.SIGTERM)

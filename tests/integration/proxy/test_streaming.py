@@ -23,7 +23,7 @@ def test_each_event_is_passed_on_before_the_next_is_made() -> None:
     async def script(call: Call) -> None:
         await call.send(SSE_HEAD)
         for number in range(20):
-            await call.send(chunk(b"data: %d\n\n" % number))
+            await call.send(chunk(b'data: {"n": %d}\n\n' % number))
             assert await turns.get() == number  # the client has it: only then comes the next
         await call.send(b"0\r\n\r\n")
 
@@ -33,7 +33,7 @@ def test_each_event_is_passed_on_before_the_next_is_made() -> None:
             slowest = 0.0
             for number in range(20):
                 began = time.monotonic()
-                await asyncio.wait_for(connected.reader.readuntil(b"data: %d\n\n" % number), 5)
+                await asyncio.wait_for(connected.reader.readuntil(b'data: {"n": %d}\n\n' % number), 5)
                 slowest = max(slowest, time.monotonic() - began)
                 turns.put_nowait(number)
             await asyncio.wait_for(connected.reader.readuntil(b"0\r\n\r\n"), 5)
@@ -101,7 +101,7 @@ def test_a_client_that_reads_nothing_stops_the_upstream_and_costs_little_memory(
 
 def test_a_cut_stream_ends_with_one_error_event_and_no_last_chunk() -> None:
     async def script(call: Call) -> None:
-        await call.send(SSE_HEAD + chunk(b"data: 1\n\n"))
+        await call.send(SSE_HEAD + chunk(b'data: {"n": 1}\n\n'))
         call.reset()
         raise ConnectionError
 
@@ -117,7 +117,7 @@ def test_a_cut_stream_ends_with_one_error_event_and_no_last_chunk() -> None:
     received = asyncio.run(main())
     assert received.count(b"HTTP/1.1 ") == 1
     body = received.partition(b"\r\n\r\n")[2]
-    assert body.startswith(chunk(b"data: 1\n\n"))
+    assert body.startswith(chunk(b'data: {"n": 1}\n\n'))
     assert body.count(b'"code":"truncated"') == 1
     assert not body.endswith(b"0\r\n\r\n")
 
@@ -198,7 +198,7 @@ def test_an_upstream_that_takes_nothing_stops_the_uploading_client() -> None:
 
 def test_half_an_event_is_never_passed_on_so_that_the_error_can_be_read() -> None:
     async def script(call: Call) -> None:
-        await call.send(SSE_HEAD + chunk(b"data: 1\n\n") + chunk(b'data: {"tok'))
+        await call.send(SSE_HEAD + chunk(b'data: {"n": 1}\n\n') + chunk(b'data: {"tok'))
         await asyncio.sleep(0)
         call.reset()
         raise ConnectionError

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -17,7 +17,7 @@ from headgate.proxy.config.load import load
 from headgate.proxy.config.plugin_schema import PluginSchema
 from headgate.proxy.config.problems import ConfigErrors
 from headgate.proxy.config.schema import Config
-from headgate.proxy.config.schema_route import Cause
+from headgate.proxy.config.schema_delivery import Cause
 from headgate.proxy.config.section import Section
 from headgate.proxy.config.units import (
     MAX_DURATION_S,
@@ -141,7 +141,20 @@ def targets(draw: st.DrawFn, clusters: list[str]) -> list[Any]:
         st.builds("{}/{}".format, one, names),
         st.fixed_dictionaries({"cluster": one}, optional={"model": names, "weight": whole}),
     )
-    return draw(st.lists(target | st.lists(target, min_size=1, max_size=3), min_size=1, max_size=4))
+    found = draw(st.lists(target | st.lists(target, min_size=1, max_size=3), min_size=1, max_size=4))
+    assume(len({who for who in map(_who, _flat(found))}) == len(_flat(found)))  # no target is its own fallback
+    return found
+
+
+def _flat(found: list[Any]) -> list[Any]:
+    return [each for item in found for each in (item if isinstance(item, list) else [item])]
+
+
+def _who(target: Any) -> tuple[str, str | None]:
+    if isinstance(target, dict):
+        return target["cluster"], target.get("model")
+    cluster, slash, model = target.partition("/")
+    return cluster, model if slash else None
 
 
 @st.composite
@@ -154,7 +167,12 @@ def routes(draw: st.DrawFn, clusters: list[str], place: int) -> dict[str, Any]:
         "commit": st.sampled_from(["head", "first_event"]),
         "replay": st.sampled_from(["never", "idempotent", "safe"]),
         "read_model": st.booleans(),
-        "deadline": span,
+        "deadline": st.integers(600_000, 86_400_000).map(lambda ms: duration_text(ms / 1000)),
+        "hedge": st.fixed_dictionaries({"after": span}, optional={"max": st.integers(1, 5)}),
+        "hold_back": st.sampled_from(["none", "complete"]) | span | whole.map("{} tokens".format),
+        "hold_back_limit": sizes.map(size_text),
+        "on_break": st.sampled_from(["resume", "error"]),
+        "malformed": st.sampled_from(["break", "skip"]),
         "busy_wait": span,
         "replay_buffer": sizes.map(size_text),
         "body_limit": sizes,
@@ -190,10 +208,11 @@ def configs(draw: st.DrawFn) -> dict[str, Any]:
     clusters = draw(st.lists(names, min_size=1, max_size=3, unique=True))
     num_routes = draw(st.integers(1, 4))
     span = durations.map(duration_text)
+    short = st.integers(1, 60_000).map(lambda ms: duration_text(ms / 1000))  # all of them fit every deadline
     cluster = st.fixed_dictionaries(
         {"endpoints": st.just(["http://127.0.0.1:9000"])},
         optional={
-            "timeouts": st.fixed_dictionaries({}, optional={"connect": span, "head": span, "first_event": span}),
+            "timeouts": st.fixed_dictionaries({}, optional={"connect": short, "head": short, "first_event": short}),
             "credential": st.just("env:TOKEN"),
             "preserve_host": st.booleans(),
             **health(span),

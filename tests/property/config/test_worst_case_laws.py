@@ -8,9 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headgate.proxy.config.schema_cluster import Cluster
-from headgate.proxy.config.schema_route import RETRY_CAUSES, Cause, RouteConfig
+from headgate.proxy.config.schema_delivery import RETRY_CAUSES, Cause
+from headgate.proxy.config.schema_route import RouteConfig
 from headgate.proxy.config.worst_case import may_be_resent, worst_case
-from headgate.proxy.exchange.machine import Attempt, ExchangeMachine, Hold
+from headgate.proxy.exchange.attempt import Attempt
+from headgate.proxy.exchange.command import Hold
+from headgate.proxy.exchange.machine import ExchangeMachine
 from headgate.proxy.exchange.plan import FallbackRule, Plan, RetryRule, Timeouts
 from headgate.proxy.verdicts import Target
 
@@ -79,25 +82,26 @@ def test_machine_stays_within_the_worst_case(
     now = 0.0
     command = machine.start(now)
     while isinstance(command, Attempt):
-        now = max(now, command.at)
-        machine.connecting_again(now)
-        times = order[command.target]
+        attempt = command
+        now = max(now, attempt.at)
+        times = order[attempt.target]
         now = min(now + times.connect, route.deadline)  # every step takes as long as it may
         fault = data.draw(st.sampled_from(FAULTS))
         if fault == "connect_failed" or now >= route.deadline:
-            command = machine.failed("connect_failed", now, has_sent=False)
+            command = machine.failed(attempt, "connect_failed", now, has_sent=False)
             continue
-        machine.connected(now)
+        machine.connected(attempt, now)
         now = min(now + times.head, route.deadline)
         if isinstance(fault, int):
-            command = machine.answered(fault, now, retry_after_s=2.0 if fault == 429 else None)
+            command = machine.answered(attempt, fault, now, retry_after_s=2.0 if fault == 429 else None)
         elif fault in ("error_event", "first_event_timeout"):
-            command = machine.answered(200, now)
+            command = machine.answered(attempt, 200, now)
             if isinstance(command, Hold):
                 now = min(now + times.first_event, route.deadline)
-                command = machine.failed(str(fault), now, has_sent=True)
+                command = machine.failed(attempt, str(fault), now, has_sent=True)
         else:
-            command = machine.failed(str(fault), now, has_sent=True)
+            command = machine.failed(attempt, str(fault), now, has_sent=True)
     assert machine.num_attempts <= worst.attempts <= route.max_attempts
+    assert worst.cost <= worst.attempts
     assert now <= worst.latency_s + 1e-6
     assert worst.latency_s <= route.deadline

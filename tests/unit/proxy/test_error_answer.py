@@ -6,9 +6,9 @@ import json
 
 import pytest
 
+from headgate.ext.sse import EventKind, EventScanner, StreamState, error_of
 from headgate.proxy.error_answer import error_event, error_response
 from headgate.proxy.errors import KINDS, GatewayError
-from headgate.proxy.exchange.sse import EventSplitter, data_of, is_error
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -69,6 +69,7 @@ def test_what_a_client_said_may_be_repeated_whatever_it_is() -> None:
 
 def test_the_event_that_ends_a_stream_is_one_whole_error_event() -> None:
     event = error_event(GatewayError("truncated"), "request-1")
-    assert EventSplitter().feed(event) == [event]
-    assert is_error(event)
-    assert json.loads(data_of(event) or b"")["error"]["code"] == "truncated"
+    (told,) = EventScanner().feed(event)
+    assert told.raw == event
+    assert StreamState().see(told) is EventKind.ERROR
+    assert error_of(told) == ("upstream_error", "truncated", "the answer was cut short")

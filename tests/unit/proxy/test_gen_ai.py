@@ -30,7 +30,8 @@ def samples(outcome: Outcome, path: str = "/v1/chat/completions", *, is_inferenc
     exchange.route = RouteView("chat", (), {}, is_inference, 0)
     metrics.ended(exchange, outcome)
     found = {}
-    for family in text_string_to_metric_families(registry.render().decode()):
+    page = registry.render().decode()
+    for family in text_string_to_metric_families(page):  # type: ignore[no-untyped-call]
         for sample in family.samples:
             if sample.name.endswith(("_sum", "_count")):
                 found[f"{sample.name}{sorted(sample.labels.items())}"] = sample.value

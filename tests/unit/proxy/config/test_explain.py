@@ -138,19 +138,23 @@ def test_render_is_readable(config: Config) -> None:
     assert (
         render(explain(config, "POST", "/v1/chat/completions", model="gpt-4o"))
         == """\
-route        chat (inference, /v1/chat/completions)
-stage auth   api_key
-stage route  by_model
-model        auto
-target       1. 75.0% of group heavy at http://10.0.0.1:1, http://10.0.0.2:1
-target       1. 25.0% of group lite/small at unix:/run/lite.sock
-target       2. lite at unix:/run/lite.sock
-commit       with the first event or byte of the body
-replay       safe: a body up to 1MiB is sent again after a failure
-retry        up to 2 tries of a target for connect, reset, status
-fallback     for connect, reset, silent, first_event, status, busy, error_event, malformed
-deadline     10m
-worst case   3 attempts, 99s"""
+route          chat (inference, /v1/chat/completions)
+stage auth     api_key
+stage route    by_model
+model          auto
+target         1. 75.0% of group heavy at http://10.0.0.1:1, http://10.0.0.2:1
+target         1. 25.0% of group lite/small at unix:/run/lite.sock
+target         2. lite at unix:/run/lite.sock
+commit         with the first event or byte of the body
+replay         safe: a body up to 1MiB is sent again after a failure
+retry          up to 2 tries of a target for connect, reset, status
+fallback       for connect, reset, silent, first_event, status, busy, error_event, malformed
+hedge          none
+hold back      none
+after a break  resumed where that is exact, else an error
+deadline       10m
+worst case     3 attempts, 99s
+worst cost     3 computations of the request"""
     )
     assert "note" in render(explain(config, "GET", "/beta", {"x-beta": "1", "x-v": "1.0", "x-e": "q"}))
 

@@ -1,0 +1,92 @@
+"""The machine's gate: breakers, budgets and the health of endpoints behind the targets of one exchange."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ..exchange.attempt import Attempt, Purpose
+from ..exchange.gate import Report
+from ..verdicts import Target
+from .cluster import Cluster, Member
+from .health.breaker import Admission, Breaker
+from .health.outcome import Outcome
+
+_OUTCOMES = {
+    Report.OK: Outcome.OK,
+    Report.FAILED: Outcome.FAILED,
+    Report.DOWN: Outcome.NEUTRAL,
+    Report.NEUTRAL: Outcome.NEUTRAL,
+}
+
+
+class Ticket:
+    """What one attempt was given. `member` is the endpoint, once one was picked."""
+
+    __slots__ = ("breaker", "cluster", "is_probe", "member", "number")
+
+    def __init__(self, cluster: Cluster, breaker: Breaker, is_probe: bool) -> None:
+        self.cluster = cluster
+        self.breaker = breaker
+        self.number = breaker.ticket
+        self.is_probe = is_probe
+        self.member: Member | None = None
+
+
+class ClusterGate:
+    """Admits attempts at `targets`, and passes on how they ended."""
+
+    __slots__ = ("_clusters", "_targets")
+
+    def __init__(self, targets: Sequence[Target], clusters: Mapping[str, Cluster]) -> None:
+        self._targets = targets
+        self._clusters = clusters
+
+    def admit(self, target: int, purpose: Purpose, now: float) -> Ticket | None:
+        """Take what an attempt needs; None where the breaker is open, or the budget used up."""
+        wanted = self._targets[target]
+        cluster = self._clusters[wanted.cluster]
+        breaker = cluster.breaker(wanted.model)
+        if purpose is Purpose.FIRST:
+            admission = breaker.admit(now)
+            if admission is Admission.OPEN:
+                return None
+            cluster.deposit(now)
+            return Ticket(cluster, breaker, admission is Admission.PROBE)
+        if purpose is Purpose.HEDGE:
+            is_spare = breaker.peek(now) is Admission.CLOSED and cluster.hedges.withdraw(now)
+            return Ticket(cluster, breaker, False) if is_spare else None
+        return self._again(cluster, breaker, purpose, now)
+
+    def _again(self, cluster: Cluster, breaker: Breaker, purpose: Purpose, now: float) -> Ticket | None:
+        if purpose is Purpose.RETRY and breaker.peek(now) is Admission.OPEN:
+            return None
+        if not cluster.budget.withdraw(now):
+            return None
+        if purpose is Purpose.RETRY:
+            return Ticket(cluster, breaker, breaker.admit(now) is Admission.PROBE)
+        breaker.forced(now)
+        return Ticket(cluster, breaker, False)
+
+    def began(self, attempt: Attempt, now: float) -> None:
+        """The answer has begun: a sample for the balancer, and all that a probe had to find out."""
+        ticket = attempt.ticket
+        if not isinstance(ticket, Ticket):
+            return
+        if ticket.member is not None:
+            ticket.cluster.observe(ticket.member, now - attempt.at, now)
+        if ticket.is_probe:
+            ticket.breaker.succeeded(now, ticket.number)
+
+    def ended(self, attempt: Attempt, report: Report, now: float) -> None:
+        """The attempt is over."""
+        ticket = attempt.ticket
+        if not isinstance(ticket, Ticket):
+            return
+        if ticket.member is not None:
+            ticket.cluster.report(ticket.member, _OUTCOMES[report], now)
+        if report is Report.OK:
+            ticket.breaker.succeeded(now, ticket.number)
+        elif report is Report.FAILED or report is Report.DOWN:
+            ticket.breaker.failed(now, ticket.number, ticket.member)
+        else:
+            ticket.breaker.abandoned(now, ticket.number)

@@ -1,0 +1,100 @@
+"""Reads the answer of one attempt, in the portions in which it is passed on."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from ...ext.sse import EventScanner
+from ..errors import GatewayError
+from ..exchange.progress import Progress
+from .attempt import UpstreamAttempt
+
+MAX_EVENT_BYTES = 1 << 20
+_END_S = 1.0
+
+
+class Reader(Protocol):
+    """`has_begun`: what was read so far is an answer, not only the announcement of one."""
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the answer has begun."""
+
+    @property
+    def num_tokens(self) -> int:
+        """How many events with content were read."""
+
+    async def read(self) -> bytes:
+        """Return the next portion; b"" is the clean end of a whole answer. Raises: GatewayError. Cancel: safe."""
+
+
+class PieceReader:
+    """Passes pieces on as they come."""
+
+    __slots__ = ("_attempt", "has_begun")
+
+    def __init__(self, attempt: UpstreamAttempt) -> None:
+        self._attempt = attempt
+        self.has_begun = False
+
+    @property
+    def num_tokens(self) -> int:
+        """Pieces have none."""
+        return 0
+
+    async def read(self) -> bytes:
+        """Return the next piece."""
+        piece = await self._attempt.read_body()
+        self.has_begun = True
+        return piece
+
+
+class EventReader:
+    """Passes whole events on, as long as the stream is sound; adds the formal end where only that is missing."""
+
+    __slots__ = ("_attempt", "_error", "_is_over", "_progress", "_scanner")
+
+    def __init__(self, attempt: UpstreamAttempt, progress: Progress) -> None:
+        self._attempt = attempt
+        self._progress = progress
+        self._scanner = EventScanner(MAX_EVENT_BYTES)
+        self._error: GatewayError | None = None
+        self._is_over = False
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether there is something that a client would show."""
+        return self._progress.has_begun
+
+    @property
+    def num_tokens(self) -> int:
+        """How many events with content were read, by all attempts."""
+        return self._progress.num_tokens
+
+    async def read(self) -> bytes:
+        """Return the next whole events."""
+        while not self._is_over:
+            if self._error is not None:
+                raise self._error
+            piece = await self._piece()
+            events = self._scanner.feed(piece) if piece else self._scanner.finish()
+            if events:  # parts of one that never comes to an end are none
+                self._attempt.progressed()
+            passed, self._error = self._progress.take(events)
+            if not piece:
+                self._is_over = self._error is None
+                passed += self._progress.end(self._scanner.rest()) if self._is_over else b""
+            if passed:
+                return passed
+        return b""
+
+    async def _piece(self) -> bytes:
+        """Read on; once the answer is whole nothing that happens to the connection can make it less."""
+        if not self._progress.is_whole:
+            return await self._attempt.read_body(is_progress=False)
+        try:
+            async with asyncio.timeout(_END_S):
+                return await self._attempt.read_body(is_progress=False)
+        except (GatewayError, TimeoutError):
+            return b""
