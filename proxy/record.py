@@ -119,6 +119,7 @@ class Record:
             is_client_gone=self.is_client_gone,
             failures=tuple(served.failures),
             is_streamed=self.is_streamed,
+            preferred=served.preferred.name if served.preferred else None,
             extra=extra,
         )
 

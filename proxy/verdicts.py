@@ -140,6 +140,7 @@ class Outcome:
     """What the log stage sees: one exchange, ended.
 
     `failures`: attempts that came to nothing, as (target, reason). `is_streamed`: the answer was an event stream.
+    `preferred`: the target that the route would have asked first.
     """
 
     status: int
@@ -159,4 +160,5 @@ class Outcome:
     is_client_gone: bool
     failures: tuple[tuple[str, str], ...] = ()
     is_streamed: bool = False
+    preferred: str | None = None
     extra: Mapping[str, str] = field(default_factory=dict)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from ..errors import KINDS, Retryable
 from .attempt import Attempt, Purpose
 from .gate import Gate
-from .plan import CAUSES, Plan
+from .plan import CAUSES, SILENCES, Plan
 
 
 class Choice:
@@ -105,7 +105,10 @@ class Choice:
 
     @property
     def num_left(self) -> int:
-        """How many further targets could still be asked."""
+        """How many further targets could still be asked, should the one in use be silent."""
+        # Silence is cut short only where all that it may be called leads on to another target.
+        if not self._plan.fallback.on >= SILENCES:
+            return 0
         return min(len(self._left) + len(self._forced), self._plan.max_attempts - self.num_attempts)
 
     @property

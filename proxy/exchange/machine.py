@@ -22,7 +22,7 @@ from .attempt import ANSWERING, AWAITING_EVENT, AWAITING_HEAD, CONNECTING, FIRST
 from .choice import Choice
 from .command import COMMIT, HOLD, WAIT, Break, Command, GiveUp
 from .gate import OPEN_GATE, Gate, Report, report_of
-from .plan import BUSY_STATUSES, SILENCES, Plan
+from .plan import BUSY_STATUSES, Plan
 from .states import BROKEN, COMMITTED, DONE, ENDED, FAILED, GONE, HOLDING, IDLE, OPENING, RESUMING, State, out_of_order
 
 
@@ -30,7 +30,8 @@ class ExchangeMachine:
     """Retry, fallback, hedge, hold-back, commit point and resume of one exchange.
 
     `running` are the attempts under way: at most one, and its hedges. `losers` are those that a commit left behind, to
-    be aborted by the driver. `target` is the one asked last.
+    be aborted by the driver. `target` is the one asked last. `is_resumable` is set by the driver: the committed
+    answer could be continued.
     """
 
     __slots__ = (
@@ -42,6 +43,7 @@ class ExchangeMachine:
         "_plan",
         "_random",
         "failures",
+        "is_resumable",
         "losers",
         "running",
         "state",
@@ -55,6 +57,7 @@ class ExchangeMachine:
         self._num_first = 0
         self._held_since = 0.0
         self._is_replayable = True
+        self.is_resumable = False
         self.state: State = IDLE
         self.running: list[Attempt] = []
         self.losers: list[Attempt] = []
@@ -317,10 +320,7 @@ class ExchangeMachine:
         if not (plan.may_resend and self._is_replayable):
             return 0
         if self.state is COMMITTED or self.state is RESUMING:
-            return min(1, choice.num_resumes_left if choice else plan.max_resumes)
-        # Silence is cut short only where all that it may be called leads on to another target.
-        if not plan.fallback.on >= SILENCES:
-            return 0
+            return min(1, choice.num_resumes_left if choice else plan.max_resumes) if self.is_resumable else 0
         return choice.num_left if choice else plan.max_fallbacks
 
     def _begin(self, attempt: Attempt) -> Attempt:

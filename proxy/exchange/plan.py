@@ -127,7 +127,9 @@ class Plan:
 
     @property
     def max_fallbacks(self) -> int:
-        """How many targets could be asked after the first."""
+        """How many targets could be asked after the first, should it be silent."""
+        if not self.fallback.on >= SILENCES:
+            return 0
         return min(len(self.timeouts) if self.is_fallback_allowed else 1, self.max_attempts) - 1
 
     @property

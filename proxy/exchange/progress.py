@@ -23,25 +23,27 @@ class Progress:
     `num_tokens` counts events with content. `has_begun`: there is something that a client would show, or at least a
     second chunk; the first chunk often names the role alone, long before the first token.
 
-    `is_strict`: events that no client of such a stream could read break it, or are left out where `is_skipping`.
+    `is_strict`: the stream is one of completions. It is whole only with a finish_reason for every choice, and an event
+    that no client could read breaks it, or is left out where `is_skipping`. Any other stream is passed on as it is:
+    only an error in place of its first event counts.
     """
 
     __slots__ = (
         "_cursor_bytes",
         "_is_refused",
         "_is_skipping",
-        "_is_strict",
         "cursors",
         "has_begun",
         "has_chunks",
         "is_resumable",
+        "is_strict",
         "num_tokens",
         "state",
     )
 
     def __init__(self, num_choices: int = 1, *, is_strict: bool = True, is_skipping: bool = False) -> None:
         self.state = StreamState(num_choices)
-        self._is_strict = is_strict
+        self.is_strict = is_strict
         self._is_skipping = is_skipping
         self._is_refused = False
         self._cursor_bytes = 0
@@ -54,19 +56,21 @@ class Progress:
     @property
     def is_whole(self) -> bool:
         """Whether nothing of the answer is missing but its formal end."""
-        return self.state.is_done or self.state.is_finished or self._is_refused
+        return self.is_strict and (self.state.is_done or self.state.is_finished or self._is_refused)
 
     def take(self, events: Sequence[Event]) -> tuple[bytes, GatewayError | None]:
         """Return the bytes to pass on, up to the first event that breaks the stream, and the error that this is."""
         passed: list[bytes] = []
         for event in events:
             kind = self.state.see(event)
-            if kind in _BROKEN and (self._is_strict or kind is EventKind.ERROR):
+            if kind in _BROKEN and (self.is_strict or (kind is EventKind.ERROR and not self.has_begun)):
                 error = self._broken(event, kind)
                 if error is not None:
                     return b"".join(passed), error
                 if not self._is_refused:
                     continue
+            elif kind is EventKind.DONE and self._is_early():
+                return b"".join(passed), _unfinished("[DONE] came")
             elif event.data is not None:
                 self._note(event, kind)
             passed.append(event.raw)
@@ -74,7 +78,7 @@ class Progress:
 
     def _broken(self, event: Event, kind: EventKind) -> GatewayError | None:
         """Return the failure that an event is; None where it is to be left out, or is the client's to see."""
-        if self.is_whole or (self._is_skipping and kind is not EventKind.ERROR):
+        if self.is_whole or (self._is_skipping and kind is EventKind.MALFORMED):
             return None
         if kind is not EventKind.ERROR:
             return GatewayError("malformed_event", f"an event that is {kind.name.lower()}")
@@ -89,19 +93,25 @@ class Progress:
 
         Raises: GatewayError `truncated` where a choice has no finish_reason yet.
         """
+        if not self.is_strict:
+            return rest
         if self.state.is_done or self._is_refused:
             return b""
         if self.state.is_finished:
             return DONE
         if self.has_chunks:
-            raise GatewayError("truncated", "the stream ended without a finish_reason for every choice")
+            raise _unfinished("the stream ended")
         return rest  # another API's events: their end is no business of ours
+
+    def _is_early(self) -> bool:
+        """Whether the end of a stream is told before it: of another API's events we cannot know."""
+        return self.is_strict and not self.state.is_finished and (self.has_chunks or not self.has_begun)
 
     def _note(self, event: Event, kind: EventKind) -> None:
         if kind is EventKind.DELTA:
             self.has_begun = self.has_begun or self.state.has_content or self.has_chunks or self.state.is_finished
             self.has_chunks = True
-            self.num_tokens += 1
+            self.num_tokens += self.state.has_content  # what names the role alone comes before any content
         else:
             self.has_begun = True
         if kind is EventKind.DONE:
@@ -112,3 +122,7 @@ class Progress:
         elif self.is_resumable:
             self._cursor_bytes += len(event.id)
             self.cursors.append(event.id)
+
+
+def _unfinished(what: str) -> GatewayError:
+    return GatewayError("truncated", f"{what} without a finish_reason for every choice")

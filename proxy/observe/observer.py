@@ -66,9 +66,10 @@ class Observer:
 
     def _count_target(self, target: str, outcome: Outcome) -> None:
         self._attempts.add(target, "answered")
-        if outcome.is_fallback and outcome.failures:
-            first, last = outcome.failures[0], outcome.failures[-1]
-            self._fallback.add(first[0], target, _short(last[1]))
+        if outcome.is_fallback and outcome.preferred is not None:
+            # Without a failure of this exchange it was moved behind for those of others.
+            reason = _short(outcome.failures[-1][1]) if outcome.failures else "breaker_open"
+            self._fallback.add(outcome.preferred, target, reason)
         if outcome.prompt_tokens is not None:
             self._tokens.add(target, "input", amount=outcome.prompt_tokens)
         if outcome.completion_tokens is not None:

@@ -172,5 +172,5 @@ class UpstreamAttempt:
         if self._sender is not None and self._sender.error is not None:
             return self._sender.error
         if self._watchdog is not None and self._watchdog.expired is not None:
-            return GatewayError(self._watchdog.expired, f"after {error}")
+            return GatewayError(self._watchdog.expired, "nothing came in time; given up")
         return error

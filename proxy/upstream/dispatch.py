@@ -61,9 +61,10 @@ class Work:
 
 @dataclass(slots=True)
 class Served:
-    """Who answered, and what it took; filled in while the exchange runs."""
+    """Who answered, who was to be asked first, and what it took; filled in while the exchange runs."""
 
     target: Target | None = None
+    preferred: Target | None = None
     num_attempts: int = 0
     num_resumes: int = 0
     is_fallback: bool = False
@@ -81,6 +82,7 @@ class Dispatch:
         self._loop = asyncio.get_running_loop()
         gate = ClusterGate(work.targets, work.clusters)
         self._machine = ExchangeMachine(work.plan, random.random, gate)
+        served.preferred = work.targets[0]
         self._open: dict[Attempt, UpstreamAttempt] = {}
         self._tasks: dict[Attempt, asyncio.Task[Opened | Command]] = {}  # where hedges may run
         self._tried: set[Member] = set()
@@ -113,13 +115,16 @@ class Dispatch:
     async def _try(self, attempt: Attempt, continued: Opened | None = None) -> Opened | Command:
         """Run one attempt: the answer to give to the client, or what the machine wants next."""
         await self._wait_until(attempt.at)
+        self.served.num_attempts += 1
         upstream = self._open[attempt] = UpstreamAttempt(attempt, self._machine, self._loop)
         try:
             result = await self._exchange(upstream, continued)
         except GatewayError as error:
             if error.kind.source == "downstream":
                 raise
-            result = self._failed(upstream, error, can_resume=continued is not None)
+            # An answer of other numerics is no better the next time.
+            can_resume = continued is not None and error.kind.name != "malformed_answer"
+            result = self._failed(upstream, error, can_resume=can_resume)
         if not isinstance(result, Opened):
             await self._close(attempt)
         return result
@@ -219,6 +224,7 @@ class Dispatch:
         upstream, head = opened.attempt, opened.head
         self.served.target = self._work.targets[upstream.attempt.target]
         self._numerics = opened.numerics
+        self._machine.is_resumable = self._continuation(opened) is not None
         fields = Fields(end_to_end(head.fields))
         fields.remove("content-length")
         fields.remove_prefix("x-headgate-")
@@ -230,7 +236,7 @@ class Dispatch:
             head.status,
             fields,
             AnswerBody(self, opened),
-            head.content_length,
+            head.content_length if opened.progress is None else None,  # its formal end may be added
             head.reason.decode("latin-1"),
             is_whole_events=opened.progress is not None,
         )
@@ -309,7 +315,6 @@ class Dispatch:
             await upstream.close()
 
     def _note(self) -> None:
-        self.served.num_attempts = self._machine.num_attempts
         self.served.is_fallback = self._machine.target > 0
 
     def _error(self, command: Command) -> GatewayError:

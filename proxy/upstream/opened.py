@@ -58,7 +58,9 @@ class Opened:
             if self._reader.has_begun:
                 return
             if self.is_ended:
-                raise GatewayError("truncated", "the event stream ended before its first event")
+                if self.progress is not None and self.progress.is_strict:
+                    raise GatewayError("truncated", "the event stream ended before its first event")
+                return
             if self.held_bytes > _REFUSAL_BYTES:  # comments alone, and no end of them
                 return
 
@@ -86,11 +88,10 @@ class Opened:
 
 
 def is_event_stream(head: ResponseHead) -> bool:
-    """Whether an answer is a stream of events."""
-    for name, value in head.fields:
-        if name.lower() == b"content-type":
-            return value.lower().startswith(b"text/event-stream")
-    return False
+    """Whether an answer is a stream of events that can be read: one in a content coding passes as any other bytes."""
+    fields = {name.lower(): value.lower() for name, value in head.fields}
+    is_coded = fields.get(b"content-encoding", b"identity") != b"identity"
+    return not is_coded and fields.get(b"content-type", b"").startswith(b"text/event-stream")
 
 
 def _is_too_long(body: bytes) -> bool:

@@ -10,7 +10,7 @@ from ..errors import GatewayError
 from ..exchange.progress import Progress
 from .attempt import UpstreamAttempt
 
-MAX_EVENT_BYTES = 1 << 20
+MAX_EVENT_BYTES = 4 << 20
 _END_S = 1.0
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
 
-from ...http_client import Answer, fetch
+from ...http_client import Answer, client, fetch
 from ...running import RunningGateway, gateway, plain
 from ...upstream import Call, Script, Upstream, upstream
 
@@ -84,7 +85,8 @@ def play(*scripts: Script, ask: Callable[[RunningGateway, list[Upstream]], Await
     async def main() -> Any:
         async with contextlib.AsyncExitStack() as stack:
             served = [await stack.enter_async_context(upstream(script)) for script in scripts]
-            config = plain(*(each.url for each in served), kind="inference", read_model=False, **route)
+            config = plain(*(each.url for each in served), **{"kind": "inference", "read_model": False, **route})
+            config |= {"access_log": "-", "admin": {"address": "127.0.0.1:0"}}
             async with gateway(config) as gate:
                 return await ask(gate, served)
 
@@ -116,9 +118,87 @@ def test_a_clean_end_without_a_finish_reason_is_a_break(count: int) -> None:
     assert calls == [1, 0]
 
 
+ROLE = b'data: {"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]}\n\n'
+
+
+@pytest.mark.parametrize("count", range(len(WORDS) + 1))
+@pytest.mark.parametrize("hold_back", ["none", "complete"])
+def test_done_before_a_finish_reason_is_a_break(count: int, hold_back: str) -> None:
+    script = streaming(*events()[:count], DONE)
+    answer, calls = play(script, whole, ask=post, hold_back=hold_back, retry={"attempts": 1})
+    if count and hold_back == "none":
+        assert not answer.is_whole
+        assert json.loads(answer.body.rpartition(b"data: ")[2])["error"]["code"] == "truncated"
+        assert DONE not in answer.body
+    else:
+        assert (answer.is_whole, answer.body, calls) == (True, b"".join(events()) + DONE, [1, 1])
+
+
+@pytest.mark.parametrize(("count", "calls"), [(1, [1, 1]), (2, [1, 1]), (3, [1, 0])])
+def test_a_role_is_no_token(count: int, calls: list[int]) -> None:
+    script = streaming(ROLE, *events()[:count], then="cut")
+    answer, seen = play(script, whole, ask=post, hold_back="3 tokens", retry={"attempts": 1})
+    assert (answer.is_whole, seen) == (calls == [1, 1], calls)
+
+
+def test_a_slow_stream_that_cannot_be_resumed_is_not_cut_early() -> None:
+    async def slow(call: Call) -> None:
+        await begin(call)
+        await chunks(call, events()[:2])
+        await asyncio.sleep(1.5)  # the pace of the service: half of the deadline
+        await chunks(call, [*events()[2:], DONE])
+        await end(call)
+
+    answer, calls = play(slow, other, ask=post, deadline="3s")
+    assert (answer.is_whole, answer.body, calls) == (True, b"".join(events()) + DONE, [1, 0])
+
+
+def test_a_stream_with_a_declared_length_is_whole_too() -> None:
+    async def declared(call: Call) -> None:
+        await call.answer(b"".join(events()), "200 OK", "Content-Type: text/event-stream")
+
+    for hold_back in ("none", "complete"):
+        answer, _ = play(declared, ask=post, hold_back=hold_back)
+        assert (answer.is_whole, answer.body) == (True, b"".join(events()) + DONE)
+
+
+def test_a_compressed_stream_passes_as_it_is() -> None:
+    body = gzip.compress(b"".join(events()))
+
+    async def compressed(call: Call) -> None:
+        await call.answer(body, "200 OK", "Content-Type: text/event-stream", "Content-Encoding: gzip")
+
+    answer, calls = play(compressed, other, ask=post)
+    assert (answer.is_whole, answer.body, calls) == (True, body, [1, 0])
+
+
+@pytest.mark.parametrize("size", [1 << 20, 3 << 20])
+def test_a_large_event_passes_whole(size: int) -> None:
+    found = [event(0, "x" * size), last(1), DONE]
+    answer, _ = play(streaming(*found), ask=post)
+    assert (answer.is_whole, answer.body) == (True, b"".join(found))
+
+
+def test_an_event_that_is_too_large_is_never_left_out() -> None:
+    found = [event(0, "a"), event(1, "b"), event(2, "x" * (5 << 20)), last(3), DONE]
+    answer, _ = play(streaming(*found), ask=post, malformed="skip")
+    assert not answer.is_whole
+    assert json.loads(answer.body.rpartition(b"data: ")[2])["error"]["code"] == "malformed_event"
+
+
+@pytest.mark.parametrize("body", [b"", b": ping\n\n: ping\n\n", b"data: plain\n\n", b"data: half", b"".join(events())])
+def test_other_streams_pass_as_they_are(body: bytes) -> None:
+    async def foreign(call: Call) -> None:
+        await begin(call)
+        await chunks(call, [body] if body else [])
+        await end(call)
+
+    answer, calls = play(foreign, other, ask=post, kind="http", commit="first_event", replay="safe")
+    assert (answer.is_whole, answer.body, calls) == (True, body, [1, 0])
+
+
 def test_what_comes_before_the_first_token_can_still_fall_back() -> None:
-    role = b'data: {"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]}\n\n'
-    answer, calls = play(streaming(b": ping\n\n", role, then="cut"), whole, ask=post, retry={"attempts": 1})
+    answer, calls = play(streaming(b": ping\n\n", ROLE, then="cut"), whole, ask=post, retry={"attempts": 1})
     assert (answer.body, calls) == (b"".join(events()) + DONE, [1, 1])
     assert answer.field("x-headgate-fallback") == "true"
 
@@ -231,7 +311,7 @@ def test_an_answer_of_other_numerics_is_never_glued_on() -> None:
     passed, _, error = answer.body.rpartition(b"data: ")
     assert passed == b"".join(found[:2])
     assert json.loads(error)["error"]["code"]
-    assert calls == [4, 0]  # the first, and three tries to continue it
+    assert calls == [2, 0]  # the first, and one try to continue it: another would be no better
 
 
 def test_a_stream_without_cursors_is_not_continued() -> None:
@@ -257,13 +337,33 @@ def test_a_target_that_failed_twice_is_no_longer_asked_first() -> None:
     async def broken(call: Call) -> None:
         await call.answer(b"", "500 Internal Server Error")
 
-    async def ask(gate: RunningGateway, served: list[Upstream]) -> tuple[list[str | None], list[int]]:
+    async def ask(gate: RunningGateway, served: list[Upstream]) -> tuple[list[str | None], list[int], bytes]:
         answers = [await fetch(gate.port, "POST", PATH, b"{}") for _ in range(5)]
-        return [answer.field("x-headgate-attempts") for answer in answers], [len(each.calls) for each in served]
+        metrics = await fetch(gate.admin_port, "GET", "/metrics")
+        attempts = [answer.field("x-headgate-attempts") for answer in answers]
+        return attempts, [len(each.calls) for each in served], metrics.body
 
-    attempts, calls = play(broken, whole, ask=ask)
+    attempts, calls, metrics = play(broken, whole, ask=ask)
     assert attempts == ["2", "2", "1", "1", "1"]
     assert calls == [2, 5]
+    told = b'headgate_fallback_total{from="t0",to="t1",reason="%b"} %d\n'
+    assert told % (b"status 500", 2) in metrics
+    assert told % (b"breaker_open", 3) in metrics
+    assert b'headgate_breaker_state{target="t0"} 1\n' in metrics
+
+
+def test_only_attempts_that_were_begun_are_counted() -> None:
+    async def busy(call: Call) -> None:
+        await call.answer(b"", "429 Too Many Requests", "Retry-After: 2")
+
+    async def ask(gate: RunningGateway, served: list[Upstream]) -> list[int]:
+        async with client(gate.port) as leaving:
+            await leaving.send("POST", PATH, b"{}")
+            await served[0].until(lambda: served[0].calls)
+        await gate.until(gate.log)
+        return [line["attempts"] for line in gate.log()]
+
+    assert play(busy, ask=ask) == [1]
 
 
 def test_a_lone_target_is_asked_although_its_breaker_is_open() -> None:

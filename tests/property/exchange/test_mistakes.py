@@ -199,3 +199,16 @@ def test_nothing_waits_up_to_the_deadline_itself() -> None:
 def test_a_retry_that_was_denied_is_not_asked_for_twice() -> None:
     run = play(Scenario(ONE, ((Fate(status=502), GOOD),), budget=0))
     assert [entry.purpose for entry in run.log.of(Asked)] == [Purpose.FIRST, Purpose.RETRY]
+
+
+@pytest.mark.parametrize("is_resumable", (True, False))
+def test_a_slow_answer_that_cannot_be_continued_has_all_of_its_time(is_resumable: bool) -> None:
+    """It was cut after a third of the time that was left, to leave time for what could not be."""
+    machine = ExchangeMachine(replace(ONE, commit="first_event", resume_tries=3), lambda: 0.0)
+    machine.is_resumable = is_resumable
+    attempt = machine.start(0.0)
+    assert isinstance(attempt, Attempt)
+    machine.connected(attempt, 0.0)
+    machine.answered(attempt, 200, 0.0)
+    machine.began(attempt, 0.0)
+    assert machine.timer_of(attempt) == ((10.0, "stalled") if is_resumable else (30.0, "deadline"))

@@ -72,6 +72,7 @@ class Run:
         self.log = Log()
         self.gate = WatchedGate(self.log, judge or ScriptedJudge(scenario))
         self.machine = ExchangeMachine(self.plan, lambda: scenario.random, self.gate)
+        self.machine.is_resumable = True
         self.cells: Counter[Cell] = Counter()
         self.lives: dict[int, Live] = {}
         self.late: list[Live] = []

@@ -31,7 +31,25 @@ def ended(failures: tuple[tuple[str, str], ...], target: str | None, error: str 
     is_fallback = bool(failures) and target is not None
     observer.ended(
         exchange,
-        Outcome(200, error, "", target, attempts, is_fallback, None, 1, 2, 0.5, 0.1, "m", 3, 4, False, failures),
+        Outcome(
+            200,
+            error,
+            "",
+            target,
+            attempts,
+            is_fallback,
+            None,
+            1,
+            2,
+            0.5,
+            0.1,
+            "m",
+            3,
+            4,
+            False,
+            failures,
+            preferred="heavy/a",
+        ),
     )
     return observer.registry.render().decode()
 
@@ -50,3 +68,13 @@ def test_an_exchange_that_nobody_answered_counts_its_attempts_and_its_error() ->
     assert 'headgate_attempts_total{target="heavy",outcome="silent"} 1' in text
     assert 'headgate_errors_total{route="none",error="silent",source="upstream"} 1' in text
     assert "headgate_fallback_total{" not in text
+
+
+def test_a_fallback_without_a_failure_of_its_own_is_counted_too() -> None:
+    observer = Observer(Registry(), AccessLog("off"))
+    body = ClientBody(None, None, Nobody(), 1.0)
+    request = Request("GET", "/", "/", "", "a", "http", "127.0.0.1", "127.0.0.1", Fields(), body)
+    outcome = Outcome(200, None, "", "lite/b", 1, True, None, 1, 2, 0.5, 0.1, "m", 3, 4, False, preferred="heavy/a")
+    observer.ended(Exchange(request, "id", lambda: 0.0), outcome)
+    text = observer.registry.render().decode()
+    assert 'headgate_fallback_total{from="heavy/a",to="lite/b",reason="breaker_open"} 1' in text
