@@ -7,7 +7,7 @@ PIP := $(BIN)/pip --disable-pip-version-check
 TORCH := torch==2.13.0
 SOURCES := setup.py pyproject.toml constraints.txt $(wildcard ext/*.pyx ext/*.pxi)
 
-.PHONY: run test test-servers setup system lint types wheel bench scorecard soak clean
+.PHONY: run test test-servers setup system lint types wheel bench scorecard soak mutants clean
 
 run: $(VENV)/.run
 	$(BIN)/headgate demo $(ARGS)
@@ -41,6 +41,9 @@ scorecard: $(VENV)/.dev
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m tests.property.exchange.soak $(ARGS)
+
+mutants: $(VENV)/.dev
+	$(BIN)/python -m tests.mutation $(ARGS)
 
 clean:
 	rm -rf build *.egg-info ext/*.so

@@ -116,10 +116,11 @@ class GatewayError(Exception):
     """A failure of one exchange.
 
     `detail` is for the log, never for the client; `public` replaces the table's message for the client
-    where the message can say more without giving anything away.
+    where the message can say more without giving anything away. `event` is the event of the service's stream in which
+    it told the failure itself.
     """
 
-    __slots__ = ("detail", "fields", "kind", "public")
+    __slots__ = ("detail", "event", "fields", "kind", "public")
 
     def __init__(
         self,
@@ -128,11 +129,13 @@ class GatewayError(Exception):
         *,
         public: str | None = None,
         fields: tuple[tuple[bytes, bytes], ...] = (),
+        event: bytes | None = None,
     ) -> None:
         self.kind = KINDS[kind]
         self.detail = detail
         self.public = public or self.kind.message
         self.fields = fields
+        self.event = event
         super().__init__(kind, detail)
 
     def __str__(self) -> str:

@@ -101,7 +101,8 @@ class Relay:
     async def cut(self, error: GatewayError, content_type: str) -> None:
         """End an answer whose head is out: an event stream by one in-band error, anything else by a reset."""
         if content_type.startswith("text/event-stream") and self._writer.has_body and not self._writer.has_length:
-            await self._writer.end_with(error_event(error, self._exchange.request_id), _LAST_EVENT_S)
+            # A service that told its failure itself is not spoken over.
+            await self._writer.end_with(error.event or error_event(error, self._exchange.request_id), _LAST_EVENT_S)
         else:
             self._writer.cut()
 

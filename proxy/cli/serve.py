@@ -67,10 +67,16 @@ def run_proxy(options: argparse.Namespace) -> int:
     from ..config.load import load
     from ..run import run_gateway
 
+    service = {
+        "endpoints": [options.url],
+        "preserve_host": options.host == "client",
+        # Every request is passed on, also to a service that fails: there is nowhere else to go.
+        "retry_budget": {"floor": 1_000_000},
+    }
     text = json.dumps(
         {
             "listeners": [{"address": options.listen}],
-            "clusters": {"service": {"endpoints": [options.url], "preserve_host": options.host == "client"}},
+            "clusters": {"service": service},
             "routes": [
                 {
                     "name": "all",

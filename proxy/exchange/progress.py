@@ -86,7 +86,8 @@ class Progress:
         if "content_filter" in (error_type, code):  # never routed around
             self._is_refused = self.has_begun = True
             return None
-        return GatewayError("error_event", f"the stream reports {code or error_type or 'an error'}: {message}")
+        detail = f"the stream reports {code or error_type or 'an error'}: {message}"
+        return GatewayError("error_event", detail, event=event.raw)
 
     def end(self, rest: bytes) -> bytes:
         """Return what completes a stream that ended cleanly; `rest` is its unfinished event.

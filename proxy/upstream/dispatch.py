@@ -254,7 +254,7 @@ class Dispatch:
                 return result
             command = result
         self._note()
-        raise self._error(command) if is_own else error
+        raise self._break(command, error) if is_own else error
 
     def _continuation(self, broken: Opened | None) -> Continuation | None:
         """Return what is needed to continue a stream exactly; None where it cannot be continued, or none is."""
@@ -316,6 +316,13 @@ class Dispatch:
 
     def _note(self) -> None:
         self.served.is_fallback = self._machine.target > 0
+
+    def _break(self, command: Command, first: GatewayError) -> GatewayError:
+        """Return what broke the answer off: not what came of the attempts to continue it, unless that was the end."""
+        error = self._error(command)
+        if error.kind.name == "deadline":
+            return error
+        return GatewayError(first.kind.name, error.detail, event=first.event)
 
     def _error(self, command: Command) -> GatewayError:
         if not isinstance(command, GiveUp | Break):

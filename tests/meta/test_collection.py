@@ -43,7 +43,7 @@ def test_every_folder_of_tests_is_one_that_is_run() -> None:
     assert left_out == {"gpu", "servers", "wheel"}
     folders = {path.parts[1] for path in python_files("tests") if len(path.parts) > 2}
     assert folders & left_out <= run_alone
-    assert folders - left_out == {"conformance", "integration", "meta", "property", "unit"}
+    assert folders - left_out == {"conformance", "integration", "meta", "mutation", "property", "unit"}
 
 
 def test_tests_are_plain_functions() -> None:

@@ -168,14 +168,14 @@ def test_the_first_event_comes_ten_milliseconds_later_at_most() -> None:
     async def events(call: Call) -> None:
         await call.send(SSE_HEAD)
         await asyncio.sleep(0.002)
-        await call.send(b"9\r\ndata: 1\n\n\r\n")
+        await call.send(b'f\r\ndata: {"n":1}\n\n\r\n')
         await asyncio.sleep(0.002)
-        await call.send(b"9\r\ndata: 2\n\n\r\n0\r\n\r\n")
+        await call.send(b'f\r\ndata: {"n":2}\n\n\r\n0\r\n\r\n')
 
     async def first_event(connected: Client) -> float:
         began = time.perf_counter()
         await connected.send("POST", "/v1/chat/completions", b'{"stream": true}')
-        await connected.reader.readuntil(b"data: 1\n\n")
+        await connected.reader.readuntil(b'data: {"n":1}\n\n')
         took_s = time.perf_counter() - began
         await connected.reader.readuntil(b"0\r\n\r\n")
         return took_s

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import string
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
@@ -15,11 +16,11 @@ import pytest
 from headgate.inference.sample_checkpoint import write_sample_checkpoint
 from headgate.plugins.api_key import digest
 
-from ...running import RunningGateway, gateway
+from ...running import WAIT_S, RunningGateway, gateway
 from ...upstream import Call, Upstream, upstream
 from .background import Background, background
 from .tier import Tier
-from .ways import Door
+from .ways import MESSAGES, Door
 
 PEPPER = "headgate-demo-pepper"
 TOKEN = "token-of-the-admin-address"
@@ -36,6 +37,16 @@ class TwoTiers:
 
     def door(self, key: str = "demo") -> Door:
         return Door(f"http://127.0.0.1:{self.gate.port}/v1", key)
+
+    def until_heavy_answers(self) -> None:
+        """Ask until the breaker of a tier that was away lets a request through again."""
+        with self.door().sync() as client:
+            until = time.monotonic() + WAIT_S
+            while True:
+                raw = client.chat.completions.with_raw_response.create(model="auto", messages=MESSAGES, max_tokens=1)
+                if raw.headers["x-headgate-target"] == "heavy/heavy":
+                    return
+                assert time.monotonic() < until, "the heavier tier is not used again"
 
 
 @dataclass(slots=True)
@@ -94,7 +105,9 @@ def two_tiers(demo_gateway: RunningGateway, tiers: tuple[Tier, Tier]) -> TwoTier
             tier.stop()
             tier.start()
             tier.wait()
-    return TwoTiers(demo_gateway, *tiers)
+    both = TwoTiers(demo_gateway, *tiers)
+    both.until_heavy_answers()
+    return both
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,7 @@ def test_heavy_is_killed_and_comes_back(two_tiers: TwoTiers) -> None:
         check_who_wants_heavy_alone_sees_the_error(client)
         two_tiers.heavy.start()
         two_tiers.heavy.wait()
+        two_tiers.until_heavy_answers()
         assert ask(client) == ("heavy/heavy", None)
 
 

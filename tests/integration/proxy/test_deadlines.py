@@ -119,9 +119,7 @@ def test_the_deadline_ends_everything_and_timeouts_never_add_up_past_it() -> Non
     async def main() -> tuple[Answer, float]:
         async with upstream(never) as one, upstream(never) as two:
             config = plain(one.url, two.url, kind="inference", read_model=False, deadline="700ms")
-            for cluster in config["clusters"].values():
-                cluster["timeouts"] = {"head": "500ms"}
-            async with gateway(config) as gate:
+            async with gateway(config) as gate:  # whose timeouts are far longer
                 began = time.monotonic()
                 return await fetch(gate.port, "POST", "/", b"{}"), time.monotonic() - began
 

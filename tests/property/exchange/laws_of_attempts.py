@@ -9,7 +9,7 @@ from headgate.proxy.exchange.plan import CAUSES
 from headgate.proxy.exchange.states import State
 
 from .law import law
-from .log import Asked, Committed, Given, Heard
+from .log import Asked, Committed, Given, Heard, Told
 from .reckoning import BUSY, Reckoning, kind_of
 from .scenario import PASSED_ON
 from .world import Run
@@ -179,3 +179,15 @@ def the_start_asks_until_one_may_begin(run: Run) -> None:
     asked = run.log.of(Asked)
     number = next((number for number, entry in enumerate(asked, 1) if entry.is_granted), len(wanted))
     assert [(entry.target, entry.purpose) for entry in asked[:number]] == wanted[:number]
+
+
+@law
+def one_target_at_a_time(run: Run) -> None:
+    """P15: whatever runs at the same time runs at the same target: nobody is asked while another one may answer."""
+    running: dict[int, int] = {}
+    for entry in run.log.entries:
+        if isinstance(entry, Told):
+            running.pop(entry.number)
+        elif isinstance(entry, Given):
+            assert set(running.values()) <= {entry.target}
+            running[entry.number] = entry.target

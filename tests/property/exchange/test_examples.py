@@ -130,3 +130,18 @@ def test_the_time_is_shared_where_all_that_silence_may_be_called_leads_on() -> N
         plan = replace(TWO, timeouts=(Timeouts(99.0, 99.0, 99.0),) * 2, fallback=FallbackRule(on))
         run = play(Scenario(plan, ((SILENT,), (GOOD,))))
         assert run.log.of(Heard)[0].at == BEGUN_AT + at
+
+
+@pytest.mark.parametrize(
+    ("plan", "begin_by"),
+    (
+        (TWO, 10.0),
+        (replace(TWO, may_resend=False), float("inf")),
+        (replace(TWO, fallback=FallbackRule(frozenset({"connect"}))), float("inf")),
+    ),
+)
+def test_who_leaves_nobody_a_share_may_take_any_time_to_begin(plan: Plan, begin_by: float) -> None:
+    machine = ExchangeMachine(plan, lambda: 0.0)
+    attempt = machine.start(0.0)
+    assert isinstance(attempt, Attempt)
+    assert machine.begin_by(attempt) == begin_by

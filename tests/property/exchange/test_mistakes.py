@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from headgate.proxy.exchange.attempt import Attempt, Phase, Purpose
-from headgate.proxy.exchange.command import COMMIT, HOLD, WAIT, Break
+from headgate.proxy.exchange.command import COMMIT, HOLD, WAIT, Break, GiveUp
 from headgate.proxy.exchange.gate import Report
 from headgate.proxy.exchange.machine import ExchangeMachine
 from headgate.proxy.exchange.plan import FallbackRule, HedgeRule, HoldRule, RetryRule
@@ -23,6 +23,8 @@ def test_a_lone_busy_target_is_not_asked_before_the_instant_it_named() -> None:
     """It was, after the pause of a retry: a Retry-After longer than the wait was taken for none."""
     assert starts(play(Scenario(ONE, ((busy(10.0), GOOD),)))) == [(0, Purpose.FIRST, 0.0)]
     assert len(play(Scenario(ONE, ((busy(None), GOOD),))).log.of(Given)) == 2
+    for rule in (RetryRule(on=frozenset({"connect"})), RetryRule(statuses=frozenset({502}))):
+        assert len(play(Scenario(replace(ONE, retry=rule), ((busy(None), GOOD),))).log.of(Given)) == 1
 
 
 def test_a_hedges_failure_does_not_make_a_busy_target_be_asked_too_early() -> None:
@@ -117,6 +119,8 @@ def test_what_was_given_up_changes_nothing() -> None:
     assert machine.answered(first, 200, 0.0) == HOLD
     second = machine.failed(first, "stalled", 1.0, has_sent=True)
     assert isinstance(second, Attempt)
+    machine.connected(first, 1.0)
+    assert first.phase is Phase.OVER
     assert machine.held(first, 9, 9, 1.0) == WAIT
     machine.connected(second, 1.0)
     assert machine.answered(second, 200, 1.0) == HOLD
@@ -130,6 +134,7 @@ def test_what_was_given_up_changes_nothing() -> None:
     machine.client_gone(2.0)
     machine.finished(second, 2.0)
     assert machine.held(second, 9, 9, 2.0) == WAIT
+    assert machine.failed(second, "reset", 2.0, has_sent=True) == GiveUp("reset")
     assert machine.state is State.GONE
 
 
@@ -139,6 +144,13 @@ def test_a_break_is_final_unless_the_driver_says_that_it_can_be_continued() -> N
     assert isinstance(attempt, Attempt)
     machine.answered(attempt, 200, 0.0)
     assert machine.failed(attempt, "reset", 0.0, has_sent=True) == Break("reset")
+
+
+def test_nothing_is_held_back_before_it_began() -> None:
+    machine = ExchangeMachine(replace(ONE, hold=HoldRule(tokens=5)), lambda: 0.0)
+    attempt = machine.start(0.0)
+    assert isinstance(attempt, Attempt)
+    assert machine.held(attempt, 1, 9, 0.0) == WAIT
 
 
 def test_nothing_is_finished_before_it_began() -> None:
@@ -174,6 +186,17 @@ def test_a_busy_target_may_be_hedged_from_the_instant_on_that_it_named() -> None
         assert (machine.hedge_due(1.0) is not None) is is_hedged
 
 
+def test_what_a_busy_target_said_does_not_bind_the_next() -> None:
+    machine = ExchangeMachine(TWO, lambda: 0.0)
+    first = machine.start(0.0)
+    assert isinstance(first, Attempt)
+    second = machine.answered(first, 503, 0.0, 10.0)
+    assert isinstance(second, Attempt)
+    again = machine.failed(second, "reset", 0.0, has_sent=True)
+    assert isinstance(again, Attempt)
+    assert (again.target, again.purpose, again.at) == (1, Purpose.RETRY, 0.0)
+
+
 def test_no_resume_starts_at_the_deadline() -> None:
     for deadline, is_resumed in ((1.0, False), (1.25, True)):
         retry = RetryRule(backoff_s=1.0)
@@ -185,6 +208,14 @@ def test_no_resume_starts_at_the_deadline() -> None:
         assert isinstance(again, Attempt)
         last = machine.failed(again, "reset", 0.5, has_sent=True, can_resume=True)
         assert isinstance(last, Attempt) is is_resumed
+
+
+@pytest.mark.parametrize("late_s", (0.0, 1.0))
+def test_no_fallback_starts_at_the_deadline(late_s: float) -> None:
+    machine = ExchangeMachine(TWO, lambda: 0.0)
+    first = machine.start(0.0)
+    assert isinstance(first, Attempt)
+    assert machine.failed(first, "reset", TWO.deadline + late_s, has_sent=True) == GiveUp("deadline")
 
 
 def test_nothing_waits_up_to_the_deadline_itself() -> None:

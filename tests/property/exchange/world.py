@@ -18,9 +18,8 @@ from .reckoning import kind_of
 from .scenario import SILENCE, Fate, Scenario
 
 BEGUN_AT = 1000.0
-PIECE_BYTES = 10
+PIECE_BYTES, STEPS_AT_MOST = 10, 1000
 NEVER = float("inf")
-STEPS_AT_MOST = 1000
 SAYS_NOTHING = ("connected", "sent", "ping", "start", "hedge_due", "finished", "client_gone")
 Cell = tuple[State, str, State]
 
