@@ -35,11 +35,12 @@ class Ticket:
 class ClusterGate:
     """Admits attempts at `targets`, and passes on how they ended."""
 
-    __slots__ = ("_clusters", "_targets")
+    __slots__ = ("_clusters", "_forced", "_targets")
 
     def __init__(self, targets: Sequence[Target], clusters: Mapping[str, Cluster]) -> None:
         self._targets = targets
         self._clusters = clusters
+        self._forced: int | None = None  # the target that is asked although its breaker is open
 
     def admit(self, target: int, purpose: Purpose, now: float) -> Ticket | None:
         """Take what an attempt needs; None where the breaker is open, or the budget used up."""
@@ -55,14 +56,18 @@ class ClusterGate:
         if purpose is Purpose.HEDGE:
             is_spare = breaker.peek(now) is Admission.CLOSED and cluster.hedges.withdraw(now)
             return Ticket(cluster, breaker, False) if is_spare else None
-        return self._again(cluster, breaker, purpose, now)
+        if purpose is Purpose.FORCED:
+            self._forced = target
+        # Who was let through to a target out of order may also replace a kept connection that was closed.
+        is_forced = purpose is not Purpose.RETRY or self._forced == target
+        return self._again(cluster, breaker, now, is_forced=is_forced)
 
-    def _again(self, cluster: Cluster, breaker: Breaker, purpose: Purpose, now: float) -> Ticket | None:
-        if purpose is Purpose.RETRY and breaker.peek(now) is Admission.OPEN:
+    def _again(self, cluster: Cluster, breaker: Breaker, now: float, *, is_forced: bool) -> Ticket | None:
+        if not is_forced and breaker.peek(now) is Admission.OPEN:
             return None
         if not cluster.budget.withdraw(now):
             return None
-        if purpose is Purpose.RETRY:
+        if not is_forced:
             return Ticket(cluster, breaker, breaker.admit(now) is Admission.PROBE)
         breaker.forced(now)
         return Ticket(cluster, breaker, False)

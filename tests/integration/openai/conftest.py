@@ -157,7 +157,8 @@ def _config(url: str, dead_url: str) -> dict[str, Any]:
         "listeners": [{"address": "127.0.0.1:0"}],
         "access_log": "-",
         "clusters": {
-            "up": {"endpoints": [url], "timeouts": {"idle": "500ms"}},
+            # One failure after another, each told as what it is: nothing may be held against the service.
+            "up": {"endpoints": [url], "timeouts": {"idle": "500ms"}, "retry_budget": {"floor": 1000}},
             "hasty": {"endpoints": [url], "timeouts": {"head": "200ms", "first_event": "200ms"}},
             "dead": {"endpoints": [dead_url]},
         },

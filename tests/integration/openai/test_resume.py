@@ -135,9 +135,9 @@ def test_a_reset_after_any_event_is_not_seen(replicas: list[Tier], sampling: dic
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("sampling", SAMPLINGS.values(), ids=SAMPLINGS)
-def test_a_stall_after_any_event_is_not_seen(replicas: list[Tier], sampling: dict[str, Any]) -> None:
-    assert run(replicas, stall, sampling) >= NUM_TOKENS // 2
+@pytest.mark.parametrize("name", ["greedy", "nucleus"])
+def test_a_stall_after_any_event_is_not_seen(replicas: list[Tier], name: str) -> None:
+    assert run(replicas, stall, SAMPLINGS[name]) >= NUM_TOKENS // 2
 
 
 @pytest.mark.timeout(300)

@@ -172,3 +172,24 @@ def test_a_lone_target_is_asked_although_its_breaker_is_open() -> None:
         return [*statuses, (await fetch(gate.port, "POST", PATH, b"{}")).status]
 
     assert play(mending, ask=ask) == [500, 500, 500, 500, 200]
+
+
+def test_a_lone_target_that_closed_its_kept_connections_is_asked_on_a_new_one() -> None:
+    """It was not, where its breaker was open: the client got the error of a connection that nobody had asked for."""
+    seen = 0
+
+    async def restarted(call: Call) -> None:
+        nonlocal seen
+        seen += 1
+        if seen <= 2:
+            await call.answer(b"", "500 Internal Server Error")
+        elif seen == 3:  # on the connection that was kept
+            call.reset()
+            raise ConnectionError
+        else:
+            await whole(call)
+
+    async def ask(gate: RunningGateway, served: list[Upstream]) -> list[int]:
+        return [(await fetch(gate.port, "POST", PATH, b"{}")).status for _ in range(3)]
+
+    assert play(restarted, ask=ask) == [500, 500, 200]
