@@ -62,7 +62,9 @@ async def stand(folder: Path, route: Mapping[str, Any], targets: Sequence[Any]) 
         session = await stack.enter_async_context(aiohttp.ClientSession())
         ports = []
         for name, text in (("heavy", HEAVY_TEXT), ("lite", LITE_TEXT)):
-            arguments = (*_HEADGATE, "fault-upstream", "--listen", "127.0.0.1:0", "--name", name, "--text", text)
+            # Tokens that came in one piece with the fault would never be committed.
+            options = ("--listen", "127.0.0.1:0", "--name", name, "--text", text, "--pace", "20ms")
+            arguments = (*_HEADGATE, "fault-upstream", *options)
             process = await stack.enter_async_context(running(arguments, cpus[0], folder / f"{name}.out", _fault_port))
             ports.append(process.port)
         path = _written(folder / "gateway.yaml", _config(ports, route, targets))
