@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from json.scanner import make_scanner
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import orjson
 
@@ -37,6 +38,7 @@ class BodyScan:
     model_span: tuple[int, int]
     is_stream: bool
     num_choices: int = 1
+    is_usage_wanted: bool = False
 
     def with_model(self, model: str) -> bytes:
         """Return the body with another model, everything else as it came."""
@@ -50,6 +52,16 @@ class BodyScan:
 def with_member(body: bytes, name: str, value: object) -> bytes:
     """Return a JSON object with one more member at its beginning, everything else as it came."""
     return _inserted(body.decode(), f'"{name}": {orjson.dumps(value).decode()}').encode()
+
+
+def with_texts(text: str, found: Sequence[Member], written: Mapping[str, str]) -> str:
+    """Return an object's text with other values, each given as JSON text; those of members it has not come first."""
+    for member in reversed(found):
+        if member.key in written:
+            text = text[: member.start] + written[member.key] + text[member.end :]
+    for key in written.keys() - {member.key for member in found}:
+        text = _inserted(text, f'"{key}": {written[key]}')
+    return text
 
 
 def _inserted(text: str, member: str) -> str:
@@ -66,17 +78,18 @@ def scan(body: bytes) -> BodyScan:
     """
     try:
         text = body.decode()
-        members = _members(text)
+        found = members(text)
         if _SURROGATE.search(text):
             orjson.loads(body)  # half a pair is no character: it could be neither compared nor written again
     except (UnicodeDecodeError, ValueError, StopIteration, RecursionError) as error:
         raise GatewayError("bad_body", str(error), public="the body is not a JSON object") from None
-    spans = [(key, start, end, value) for key, start, end, value in members if key.lower() == "model"]
-    is_stream = any(key == "stream" and value is True for key, _, _, value in members)
-    num_choices = _num_choices([value for key, _, _, value in members if key == "n"])
+    spans = [(key, start, end, value) for key, start, end, value in found if key.lower() == "model"]
+    is_stream = any(key == "stream" and value is True for key, _, _, value in found)
+    num_choices = _num_choices([value for key, _, _, value in found if key == "n"])
+    is_usage_wanted = any(key == "stream_options" and _has_usage(value) for key, _, _, value in found)
     if not spans:
         at = text.index("{") + 1
-        return BodyScan(text, None, (at, at), is_stream, num_choices)
+        return BodyScan(text, None, (at, at), is_stream, num_choices, is_usage_wanted)
     key, start, end, value = spans[0]
     if len(spans) > 1:
         raise GatewayError("bad_body", "`model` stands twice", public="the body names `model` more than once")
@@ -84,7 +97,11 @@ def scan(body: bytes) -> BodyScan:
         raise GatewayError("bad_body", f"`{key}` for `model`", public="the body must call its model `model`")
     if not isinstance(value, str):
         raise GatewayError("bad_body", "`model` is no string", public="`model` must be a string")
-    return BodyScan(text, value, (start, end), is_stream, num_choices)
+    return BodyScan(text, value, (start, end), is_stream, num_choices, is_usage_wanted)
+
+
+def _has_usage(options: object) -> bool:
+    return isinstance(options, dict) and options.get("include_usage") is True
 
 
 def _num_choices(told: list[object]) -> int:
@@ -93,26 +110,38 @@ def _num_choices(told: list[object]) -> int:
     return value if type(value) is int and 1 <= value <= MAX_CHOICES else 1
 
 
-def _members(text: str) -> list[tuple[str, int, int, object]]:
-    """Return (key, start, end, value) for every member of the top-level object."""
+class Member(NamedTuple):
+    """A member of an object: its value, and where the value's JSON text stands."""
+
+    key: str
+    start: int
+    end: int
+    value: Any
+
+
+def members(text: str) -> list[Member]:
+    """Return every member of the top-level object, in order. Cost: linear in `text`.
+
+    Raises: ValueError, StopIteration or RecursionError for what is not one JSON object.
+    """
     at = _expect(text, _skip(text, 0), "{")
-    members: list[tuple[str, int, int, object]] = []
+    found: list[Member] = []
     at = _skip(text, at)
     if text[at : at + 1] == "}":
         _end(text, at + 1)
-        return members
+        return found
     while True:
         at = _expect(text, _skip(text, at), '"')
         key, at = scanstring(text, at, True)
         start = _skip(text, _expect(text, _skip(text, at), ":"))
         value, end = _scan_value(text, start)
-        members.append((key, start, end, value))
-        if len(members) > MAX_MEMBERS:
+        found.append(Member(key, start, end, value))
+        if len(found) > MAX_MEMBERS:
             raise ValueError(f"expected at most {MAX_MEMBERS} members")
         at = _skip(text, end)
         if text[at : at + 1] == "}":
             _end(text, at + 1)
-            return members
+            return found
         at = _expect(text, at, ",")
 
 

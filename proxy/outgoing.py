@@ -11,9 +11,10 @@ from .exchange.exchange import Exchange
 from .exchange.replay import ReplayBuffer
 from .forwarded import Origin, forwarded_fields, is_spoofable
 from .http1.fields import end_to_end
+from .prefill import with_prefill
 from .upstream.attempt import OutgoingHead
 from .upstream.cluster import Cluster, Member
-from .upstream.continuation import FIELD, MEMBER, Continuation
+from .upstream.continuation import FIELD, MEMBER, Continuation, Prefill
 from .upstream.sender import BodySource
 from .verdicts import Target
 
@@ -55,12 +56,17 @@ class Outgoing:
         return kept
 
     def request_for(
-        self, target: Target, cluster: Cluster, member: Member, continuation: Continuation | None
+        self, target: Target, cluster: Cluster, member: Member, continuation: Continuation | Prefill | None
     ) -> tuple[OutgoingHead, BodySource]:
         """Write the request for `target`; with a continuation the one that asks for the rest of its answer."""
         body = self.body_for(target)
         if continuation is None:
             return self._head(cluster, member, body), body
+        if isinstance(continuation, Prefill):
+            body = _Fixed(with_prefill(body.replay.joined(), target.prefill or "plain", continuation), True)
+            head = self._head(cluster, member, body)
+            # It is another request: who remembers the first one by its key would answer all over again.
+            return replace(head, fields=_without(list(head.fields), "idempotency-key")), body
         cursors = [cursor.decode("latin-1") for cursor in continuation.cursors]
         body = _Fixed(with_member(body.replay.joined(), MEMBER, cursors), is_replayable=True)
         head = self._head(cluster, member, body)

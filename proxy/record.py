@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from .errors import GatewayError
 from .exchange.message import Response
-from .upstream.dispatch import Served
+from .upstream.work import Served
 from .verdicts import Outcome, Reservation, Settlement, Store
 
 _log = logging.getLogger("headgate.plugins")
@@ -84,8 +84,9 @@ class Record:
         """Settle every reservation and end the store: exactly once, on every way out."""
         store, self._store = self._store, None
         if store is not None:
-            # An answer of a fallback must never be found under the primary's key.
-            is_good = self.is_complete and self.error is None and not self.served.is_fallback
+            # An answer of a fallback must never be found under the primary's key; one in two parts is nobody's.
+            is_patched = self.served.is_fallback or self.served.is_prefilled
+            is_good = self.is_complete and self.error is None and not is_patched
             _guarded(store.commit if is_good else store.discard)
         reservations, self._reservations = self._reservations, []
         settlement = self._settlement()

@@ -14,16 +14,20 @@ from .exchange.exchange import Exchange
 from .exchange.message import Response
 from .exchange.plan import Plan
 from .exchange.progress import Progress
+from .exchange.transcript import Transcript
 from .forwarded import Origin
 from .http1.head import ResponseHead
 from .outgoing import Outgoing
+from .prefill import tokens_allowed
 from .record import Record
 from .snapshot import RouteProgram
 from .upstream.cluster import Cluster
-from .upstream.dispatch import Dispatch, Served, Work
+from .upstream.dispatch import Dispatch
+from .upstream.work import Served, Work
 from .verdicts import Target
 
 MAX_CALLS = 64
+_CHAT_PATH = "/chat/completions"
 
 
 def in_order(groups: tuple[tuple[Target, ...], ...]) -> tuple[Target, ...]:
@@ -45,6 +49,7 @@ class TargetCalls:
         "_body",
         "_clusters",
         "_exchange",
+        "_is_usage_wanted",
         "_num_choices",
         "_open",
         "_origin",
@@ -71,6 +76,7 @@ class TargetCalls:
         self._clusters = clusters
         self._origin, self._style = source
         self._num_choices = 1
+        self._is_usage_wanted = False
         self._program: RouteProgram | None = None
         self._outgoing: Outgoing | None = None
         self._open: list[Dispatch] = []
@@ -82,7 +88,8 @@ class TargetCalls:
         """Fix what the targets get, after every stage that may change it."""
         self._program = program
         self._outgoing = Outgoing(self._exchange, self._body, self._origin, self._style, body_scan)
-        self._num_choices = body_scan.num_choices if body_scan is not None else 1
+        if body_scan is not None:
+            self._num_choices, self._is_usage_wanted = body_scan.num_choices, body_scan.is_usage_wanted
         self._exchange.call = self.call
 
     async def dispatch(self, targets: tuple[Target, ...]) -> Response:
@@ -118,8 +125,10 @@ class TargetCalls:
             targets,
             self._clusters,
             outgoing.request_for,
-            new_progress=self._progress_of(program),
+            new_progress=self._progress_of(program, is_told=any(plan.prefills)),
             is_body_whole=self._is_body_whole,
+            tokens_allowed=self._tokens_allowed,
+            is_usage_wanted=self._is_usage_wanted and program.resume_tries > 0,
             on_informational=interim,
         )
         dispatch = Dispatch(work, served)
@@ -143,17 +152,37 @@ class TargetCalls:
             hold=program.hold if not request.is_upgrade else None,
             contexts=tuple(target.context for target in targets),
             resume_tries=program.resume_tries,
+            prefills=self._prefills(program, targets),
         )
 
-    def _progress_of(self, program: RouteProgram) -> Callable[[], Progress] | None:
-        """Return what follows an event stream, where the route is about what such a stream says."""
+    def _prefills(self, program: RouteProgram, targets: tuple[Target, ...]) -> tuple[bool, ...]:
+        """Return which targets go on from a text, where this could be the request for one."""
+        is_chat = program.view.is_inference and self._exchange.request.path.endswith(_CHAT_PATH)
+        if not is_chat or not program.resume_tries or self._num_choices > 1:
+            return ()
+        return tuple(target.prefill is not None for target in targets)
+
+    def _tokens_allowed(self) -> float:
+        return tokens_allowed(self._body.replay.joined()) if self._is_body_whole() else 0
+
+    def _progress_of(self, program: RouteProgram, *, is_told: bool) -> Callable[[], Progress] | None:
+        """Return what follows an event stream, where the route is about what such a stream says.
+
+        `is_told`: somebody could be told what it said.
+        """
         is_inference = program.view.is_inference
         if not is_inference and program.commit == "head":
             return None
-        skipping = program.is_skipping_malformed
-        return partial(Progress, self._num_choices, is_strict=is_inference, is_skipping=skipping)
+        return partial(
+            self._new_progress, is_strict=is_inference, is_skipping=program.is_skipping_malformed, is_told=is_told
+        )
+
+    def _new_progress(self, *, is_strict: bool, is_skipping: bool, is_told: bool) -> Progress:
+        transcript = Transcript() if is_told else None
+        return Progress(self._num_choices, is_strict=is_strict, is_skipping=is_skipping, transcript=transcript)
 
     def _is_body_whole(self) -> bool:
+        self._body.take_arrived()  # an attempt that has no connection yet has not asked for it
         return self._body.replay.is_complete and self._body.replay.is_replayable
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from .exchange.message import Response
 
@@ -52,17 +52,24 @@ class Reject:
     fields: tuple[tuple[str, str], ...] = ()
 
 
+# How a service is told to go on with the assistant's last message: by members of the request, by one of the message
+# (the answer then goes on, or says the message once more first), or by nothing else.
+PrefillStyle = Literal["continue_final_message", "prefix", "echoed_prefix", "plain"]
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """One place that can answer: a cluster, and the model to ask it for (None: as the client wrote it).
 
-    `context` is the longest prompt that it declares to take, in tokens.
+    `context` is the longest prompt that it declares to take, in tokens; `prefill` how it declares to continue an answer
+    that broke off.
     """
 
     cluster: str
     model: str | None = None
     weight: int = 1
     context: int | None = None
+    prefill: PrefillStyle | None = None
 
     @property
     def name(self) -> str:

@@ -25,7 +25,7 @@ async def run(scenario: Scenario, folder: Path) -> tuple[Scenario, Seen, int]:
     async with stand(folder, scenario.route, scenario.targets) as running:
         for _ in range(scenario.warm):
             await ask(running.session, running.url, is_stream=True)
-        await running.heavy.misbehave(scenario.fault)
+        await running.heavy.misbehave(scenario.fault, *scenario.then)
         seen = await ask(running.session, running.url, is_stream=scenario.is_stream)
         if scenario.fault.startswith("refuse"):
             return scenario, seen, 0

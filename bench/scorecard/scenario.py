@@ -18,7 +18,7 @@ class Scenario:
 
     `end` is what the client must see: `heavy` or `lite`, the whole answer of that target; `error`, a typed error in the
     answer's place or as the last event; `400`, the upstream's own refusal. `within_s` bounds the time, `attempts` those
-    at the first target.
+    at the first target. `then` are faults that come after the first, should the target be asked again.
     """
 
     title: str
@@ -30,6 +30,7 @@ class Scenario:
     route: Mapping[str, Any] = field(default_factory=dict)
     targets: tuple[Any, ...] = ("heavy/heavy", "lite/lite")
     warm: int = 0  # requests before, that go well
+    then: tuple[str, ...] = ()
 
 
 def scenarios() -> Iterator[Scenario]:
@@ -37,6 +38,7 @@ def scenarios() -> Iterator[Scenario]:
     yield from _refusals()
     yield from _silence()
     yield from _breaks()
+    yield from _prefilled()
     yield from _held_back()
     yield from _formal()
 
@@ -87,6 +89,19 @@ def _breaks() -> Iterator[Scenario]:
     yield Scenario("a broken chunk", "bad_chunk:3", "error", attempts=1)
     yield Scenario("an error event after 3 tokens", "error_event:3", "error", attempts=1)
     yield Scenario("fewer bytes than declared, not streamed", "short_body:9", "error", attempts=2, is_stream=False)
+
+
+def _prefilled() -> Iterator[Scenario]:
+    targets = ({"cluster": "heavy", "model": "heavy", "prefill": "plain"}, "lite/lite")
+    for count in range(1, NUM_TOKENS):
+        title = f"prefill: plain, cut once after {count} tokens"
+        yield Scenario(title, f"cut:{count},how=reset,once", "heavy", targets=targets)
+    yield Scenario("prefill: plain, stall once after 3 tokens", "stall:3,once", "heavy", 11.0, targets=targets)
+    once, refusing = "cut:3,how=reset,once", ("no_prefill",)
+    yield Scenario("prefill: plain, refused after 3 tokens were given", once, "error", targets=targets, then=refusing)
+    held = {"hold_back": "complete"}
+    title = "prefill: plain, would be refused, nothing was given"
+    yield Scenario(title, once, "heavy", route=held, targets=targets, then=refusing)
 
 
 def _held_back() -> Iterator[Scenario]:

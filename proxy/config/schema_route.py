@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from ...ext.route_table import HeaderMatch, RouteSpec, RouteTable, RouteTableError
-from ..verdicts import Target
+from ..verdicts import PrefillStyle, Target
 from .header_edits import FieldName, FieldValue, HeaderEdits, RequestHeaderEdits, refuse_same_names
 from .schema_delivery import FallbackRule, HedgeRule, HoldBack, HoldBackValue, RetryRule
 from .schema_plugins import RouteOptionsValue, StageLists, named_options
@@ -44,9 +44,17 @@ class TargetConfig(Section):
         "declares more is asked.",
     )
 
+    prefill: PrefillStyle | None = Field(
+        default=None,
+        description="How it is asked to go on with a chat answer that broke off (`on_break: resume`), the text so far "
+        "being the assistant's last message: with `continue_final_message` (vLLM, SGLang), with `prefix: true` in the "
+        "message (`prefix`: DeepSeek; `echoed_prefix`, where the answer repeats the text first: Mistral), or `plain`, "
+        "with nothing more; absent: never.",
+    )
+
     def to_target(self) -> Target:
         """Return the target as stages see it."""
-        return Target(self.cluster, self.model, self.weight, self.context)
+        return Target(self.cluster, self.model, self.weight, self.context, self.prefill)
 
 
 def _spell_out_group(value: object) -> object:
@@ -218,8 +226,8 @@ class RouteConfig(Section):
     )
     on_break: Literal["resume", "error"] = Field(
         default="error",
-        description="What follows when a committed answer breaks off: it is continued where that is exactly possible, "
-        "or told; `kind: inference` sets `resume`.",
+        description="What follows when a committed answer breaks off: it is continued where that is possible (exactly, "
+        "or as a target's `prefill` says), or told; `kind: inference` sets `resume`.",
     )
     malformed: Literal["break", "skip"] = Field(
         default="break", description="What a malformed event of an inference stream is: a break, or left out."

@@ -86,13 +86,32 @@ class Choice:
         return hedge
 
     def resume(self, now: float) -> Attempt | None:
-        """Return an attempt to continue the committed answer at the same target, or None."""
-        is_too_busy = self._busy_until > now + self._plan.busy_wait_s
-        if self._resumes >= self._plan.resume_tries or is_too_busy or not self._has_room(now):
+        """Return an attempt to continue the committed answer, or None.
+
+        At the same target; where that failed, at the next that goes on from a text. The gate refuses who could not.
+        """
+        if self._resumes >= self._plan.resume_tries or not self._has_room(now):
             return None
-        at = max(now + (self._pause_s(self._resumes) if self._resumes else 0.0), self._busy_until)
+        others = self._plan.prefilled_after(self.target)
+        pause_s = self._pause_s(self._resumes) if self._resumes else 0.0
+        targets = (*others, self.target) if self._resumes else (self.target, *others)
         self._resumes += 1
+        for target in targets:
+            is_same = target == self.target
+            attempt = self._resume_again(now + pause_s, now) if is_same else self._resume_at(target, now)
+            if attempt is not None:
+                return attempt
+        return None
+
+    def _resume_again(self, at: float, now: float) -> Attempt | None:
+        if self._busy_until > now + self._plan.busy_wait_s:
+            return None
+        at = max(at, self._busy_until)
         return self._admitted(self.target, Purpose.RESUME, at, now) if at < self._plan.deadline else None
+
+    def _resume_at(self, target: int, now: float) -> Attempt | None:
+        attempt = self._admitted(target, Purpose.RESUME, now, now)
+        return self._at(attempt) if attempt is not None else None
 
     def moved(self) -> None:
         """The committed answer goes on: a later break has its tries anew."""

@@ -101,7 +101,8 @@ class Plan:
     `timeouts` has one entry per target, in the order of trying. `may_resend` says whether the request may be sent again
     after bytes of it went out (an idempotent method, or the route's permission). `deadline` is an absolute instant.
     `contexts` holds what targets declare to take, in tokens. `resume_tries` bounds the attempts to continue a committed
-    answer from one break to the next byte; 0: a break is told to the client at once.
+    answer from one break to the next byte; 0: a break is told to the client at once. `prefills` says of each target
+    whether it goes on from a text that it is told; empty: none does.
     """
 
     timeouts: tuple[Timeouts, ...]
@@ -117,6 +118,7 @@ class Plan:
     hold: HoldRule | None = None
     contexts: tuple[int | None, ...] = ()
     resume_tries: int = 0
+    prefills: tuple[bool, ...] = ()
 
     def fault_of(self, status: int) -> str | None:
         """Return the name of the failure that a status is, or None where it is an answer."""
@@ -136,3 +138,7 @@ class Plan:
     def max_resumes(self) -> int:
         """How many attempts could continue an answer whose first attempt was the only one."""
         return min(self.resume_tries, self.max_attempts - 1)
+
+    def prefilled_after(self, target: int) -> tuple[int, ...]:
+        """Return the targets behind `target` that go on from a text."""
+        return tuple(n for n, is_prefilled in enumerate(self.prefills) if is_prefilled and n > target)

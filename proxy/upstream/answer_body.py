@@ -14,6 +14,9 @@ class Recovery(Protocol):
     async def recover(self, error: GatewayError, opened: Opened) -> Opened:
         """Return the answer that goes on where `opened` broke off. Raises: GatewayError, to be told to the client."""
 
+    def passed(self, opened: Opened) -> None:
+        """A portion of it goes to the client."""
+
     async def end(self, opened: Opened) -> None:
         """The whole answer was read."""
 
@@ -48,6 +51,7 @@ class AnswerBody:
             self._opened.held.reverse()
             return await self.__anext__()
         if portion:
+            self._recovery.passed(opened)
             return portion
         await self._recovery.end(opened)
         raise StopAsyncIteration

@@ -17,3 +17,11 @@ class Continuation:
 
     cursors: tuple[bytes, ...]
     numerics: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Prefill:
+    """The text that was passed on, and how many events it took: where nobody can go on exactly, some go on from it."""
+
+    text: str
+    num_events: int

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Protocol
 
 from ..errors import GatewayError
 from ..exchange.attempt import Attempt, Phase
@@ -14,80 +11,51 @@ from ..exchange.command import COMMIT, Break, Command, Commit, GiveUp, Hold, Wai
 from ..exchange.fields import Fields
 from ..exchange.machine import ExchangeMachine
 from ..exchange.message import Response
-from ..exchange.plan import Plan
-from ..exchange.progress import Progress
 from ..exchange.states import ENDED
 from ..http1.fields import end_to_end
-from ..http1.head import ResponseHead
-from ..verdicts import Target
 from .answer_body import AnswerBody
-from .attempt import OutgoingHead, UpstreamAttempt
-from .cluster import Cluster, Member
+from .attempt import UpstreamAttempt
+from .cluster import Member
 from .connection import UpgradedStream
-from .continuation import Continuation
+from .continuity import Continuity
 from .gate import ClusterGate
 from .opened import Opened
 from .retry_after import retry_after_s
-from .sender import BodySource
+from .work import Served, Work
 
+_USAGE_S = 3.0
 _TOO_LONG_STATUSES = frozenset({400, 413, 422})
-
-
-class RequestWriter(Protocol):
-    """Writes the request for a target and endpoint; with a continuation the one that asks for the rest."""
-
-    def __call__(
-        self, target: Target, cluster: Cluster, member: Member, continuation: Continuation | None
-    ) -> tuple[OutgoingHead, BodySource]:
-        """Return head and body."""
-
-
-@dataclass(slots=True)
-class Work:
-    """What is to be sent, and where.
-
-    `new_progress` makes what follows the event stream of an inference answer; None: nobody does. `is_body_whole`: the
-    request's body is there and can be sent twice.
-    """
-
-    plan: Plan
-    targets: tuple[Target, ...]
-    clusters: Mapping[str, Cluster]
-    request_for: RequestWriter
-    new_progress: Callable[[], Progress] | None = None
-    is_body_whole: Callable[[], bool] = bool
-    on_informational: Callable[[ResponseHead], None] | None = None
-
-
-@dataclass(slots=True)
-class Served:
-    """Who answered, who was to be asked first, and what it took; filled in while the exchange runs."""
-
-    target: Target | None = None
-    preferred: Target | None = None
-    num_attempts: int = 0
-    num_resumes: int = 0
-    is_fallback: bool = False
-    failures: list[tuple[str, str]] = field(default_factory=list)
-    progress: Progress | None = None
 
 
 class Dispatch:
     """One request on its way through the targets of its route."""
 
-    __slots__ = ("_loop", "_machine", "_numerics", "_open", "_tasks", "_tried", "_work", "served", "upgraded")
+    __slots__ = (
+        "_broke_at",
+        "_continuity",
+        "_gate",
+        "_loop",
+        "_machine",
+        "_open",
+        "_tasks",
+        "_tried",
+        "_work",
+        "served",
+        "upgraded",
+    )
 
     def __init__(self, work: Work, served: Served) -> None:
         self._work = work
         self._loop = asyncio.get_running_loop()
-        gate = ClusterGate(work.targets, work.clusters)
-        self._machine = ExchangeMachine(work.plan, random.random, gate)
+        self._gate = ClusterGate(work.targets, work.clusters)
+        self._machine = ExchangeMachine(work.plan, random.random, self._gate)
+        self._continuity = Continuity(work)
         served.preferred = work.targets[0]
         self._open: dict[Attempt, UpstreamAttempt] = {}
         self._tasks: dict[Attempt, asyncio.Task[Opened | Command]] = {}  # where hedges may run
         self._tried: set[Member] = set()
-        self._numerics: bytes | None = None  # what decided the bits of the committed answer
         self.served = served
+        self._broke_at: int | None = None  # after so many events, and nothing has come since
         self.upgraded: UpgradedStream | None = None  # after a 101
 
     async def open(self) -> Response:
@@ -122,7 +90,7 @@ class Dispatch:
         except GatewayError as error:
             if error.kind.source == "downstream":
                 raise
-            # An answer of other numerics is no better the next time.
+            # An answer that does not continue the first one is no better the next time.
             can_resume = continued is not None and error.kind.name != "malformed_answer"
             result = self._failed(upstream, error, can_resume=can_resume)
         if not isinstance(result, Opened):
@@ -136,6 +104,7 @@ class Dispatch:
             command = self._machine.began(upstream.attempt, self._loop.time())
         while isinstance(command, Hold):
             upstream.look()
+            await self._drop_losers()  # they must not go on while the winner is held back
             command = await self._hold(opened)
         if not isinstance(command, Commit):
             return command
@@ -149,11 +118,11 @@ class Dispatch:
         cluster = work.clusters[target.cluster]
         member = await upstream.connect(cluster, self._tried, work.plan.deadline)
         upstream.connection.on_informational = work.on_informational
-        await upstream.send(*work.request_for(target, cluster, member, self._continuation(continued)))
+        told = self._continuity.continuation(continued, attempt.target) if continued is not None else None
+        await upstream.send(*work.request_for(target, cluster, member, told))
         head = await upstream.read_head()
         if continued is not None:
-            opened = Opened(upstream, head, continued.progress)
-            _check_continues(opened, continued)
+            opened = self._continuity.joined(upstream, head, continued)
         else:
             opened = Opened(upstream, head, work.new_progress() if work.new_progress else None)
         is_too_long = await opened.hold_refusal() if self._may_grow(head.status) else False
@@ -223,8 +192,8 @@ class Dispatch:
     def _response(self, opened: Opened) -> Response:
         upstream, head = opened.attempt, opened.head
         self.served.target = self._work.targets[upstream.attempt.target]
-        self._numerics = opened.numerics
-        self._machine.is_resumable = self._continuation(opened) is not None
+        self._continuity.commit(opened)
+        self.passed(opened)
         fields = Fields(end_to_end(head.fields))
         fields.remove("content-length")
         fields.remove_prefix("x-headgate-")
@@ -243,24 +212,39 @@ class Dispatch:
 
     async def recover(self, error: GatewayError, opened: Opened) -> Opened:
         """Return the answer that goes on where `opened` broke off. Raises: GatewayError, to be told to the client."""
+        if opened.progress is None or not opened.progress.is_whole:
+            return await self._recover(error, opened)
+        # Only the usage is missing: an answer neither fails for it, nor ends much later.
+        try:
+            async with asyncio.timeout(_USAGE_S):
+                return await self._recover(error, opened)
+        except (GatewayError, TimeoutError):
+            opened.finish()
+            return opened
+
+    async def _recover(self, error: GatewayError, opened: Opened) -> Opened:
         is_own = error.kind.source != "downstream"
-        can_resume = is_own and self._continuation(opened) is not None
-        command = self._failed(opened.attempt, error, can_resume=can_resume)
+        self._gate.continuing = self._continuity.targets(opened) if is_own else ()
+        command = self._failed(opened.attempt, error, can_resume=bool(self._gate.continuing))
         await self._close(opened.attempt.attempt)
+        self._broke_at = opened.progress.num_events if opened.progress is not None else None
         while isinstance(command, Attempt):
             result = await self._try(command, opened)
             if isinstance(result, Opened):
                 self._resumed(result)
                 return result
             command = result
-        self._note()
         raise self._break(command, error) if is_own else error
 
-    def _continuation(self, broken: Opened | None) -> Continuation | None:
-        """Return what is needed to continue a stream exactly; None where it cannot be continued, or none is."""
-        if broken is None or broken.progress is None or self._numerics is None or not broken.progress.is_resumable:
-            return None
-        return Continuation(tuple(broken.progress.cursors), self._numerics)
+    def passed(self, opened: Opened) -> None:
+        """A portion goes to the client: by now the answer may be one that could go on, or no longer one."""
+        if self._broke_at is not None and opened.progress is not None and opened.progress.num_events > self._broke_at:
+            self._broke_at = None
+            self._machine.moved()
+        is_resumable = bool(self._continuity.targets(opened))
+        if is_resumable is not self._machine.is_resumable:
+            self._machine.is_resumable = is_resumable
+            opened.attempt.look()
 
     def _resumed(self, opened: Opened) -> None:
         """Tell in the stream that somebody else goes on with it.
@@ -269,9 +253,11 @@ class Dispatch:
         that remember ids, the openai client among them.
         """
         self.served.num_resumes += 1
-        self._machine.moved()
+        self.served.is_prefilled = self.served.is_prefilled or opened.is_prefilled
         self._note()
-        if opened.held and self.served.target is not None:
+        self.served.target = self._work.targets[opened.attempt.attempt.target]
+        self.passed(opened)
+        if opened.held:
             told = f": headgate target={self.served.target.name} attempts={self.served.num_attempts}\n"
             opened.held[0] = told.encode() + opened.held[0]
 
@@ -329,11 +315,3 @@ class Dispatch:
             raise RuntimeError(f"expected the end of the exchange, got {command}")
         detail = "; ".join(f"{name}: {why}" for name, why in self.served.failures)
         return GatewayError(command.kind, detail)
-
-
-def _check_continues(opened: Opened, broken: Opened) -> None:
-    """Raises: GatewayError, where this is not the rest of the answer that broke off."""
-    if opened.head.status != 200:
-        return  # the machine takes it from here
-    if opened.progress is None or opened.numerics != broken.numerics:
-        raise GatewayError("malformed_answer", "expected the rest of the stream, with the same numerics")

@@ -33,17 +33,23 @@ class Ticket:
 
 
 class ClusterGate:
-    """Admits attempts at `targets`, and passes on how they ended."""
+    """Admits attempts at `targets`, and passes on how they ended.
 
-    __slots__ = ("_clusters", "_forced", "_targets")
+    `continuing` are the targets that could go on with the committed answer; None: that is not known.
+    """
+
+    __slots__ = ("_clusters", "_forced", "_targets", "continuing")
 
     def __init__(self, targets: Sequence[Target], clusters: Mapping[str, Cluster]) -> None:
         self._targets = targets
         self._clusters = clusters
         self._forced: int | None = None  # the target that is asked although its breaker is open
+        self.continuing: tuple[int, ...] | None = None
 
     def admit(self, target: int, purpose: Purpose, now: float) -> Ticket | None:
-        """Take what an attempt needs; None where the breaker is open, or the budget used up."""
+        """Take what an attempt needs; None where it would be in vain, the breaker is open, or the budget used up."""
+        if purpose is Purpose.RESUME and self.continuing is not None and target not in self.continuing:
+            return None
         wanted = self._targets[target]
         cluster = self._clusters[wanted.cluster]
         breaker = cluster.breaker(wanted.model)

@@ -8,7 +8,8 @@ import re
 import orjson
 
 from ..errors import GatewayError
-from ..exchange.progress import Progress
+from ..exchange.progress import DONE, Progress
+from ..exchange.seam import Seam
 from ..http1.head import ResponseHead
 from .attempt import UpstreamAttempt
 from .continuation import FIELD
@@ -19,19 +20,27 @@ _TOO_LONG = re.compile(rb"maximum context length|context length|context window",
 
 
 class Opened:
-    """One attempt whose head is there. `held` are the portions that were read and not passed on yet."""
+    """One attempt whose head is there. `held` are the portions that were read and not passed on yet.
 
-    __slots__ = ("_reader", "attempt", "head", "held", "held_bytes", "is_ended", "progress")
+    `is_prefilled`: it goes on from the text of another answer.
+    """
 
-    def __init__(self, attempt: UpstreamAttempt, head: ResponseHead, progress: Progress | None) -> None:
+    __slots__ = ("_reader", "attempt", "head", "held", "held_bytes", "is_ended", "is_prefilled", "progress")
+
+    def __init__(
+        self, attempt: UpstreamAttempt, head: ResponseHead, progress: Progress | None, seam: Seam | None = None
+    ) -> None:
         is_followed = progress is not None and head.status == 200 and is_event_stream(head)
         self.attempt = attempt
         self.head = head
         self.progress = progress if is_followed else None
-        self._reader: Reader = EventReader(attempt, progress) if is_followed and progress else PieceReader(attempt)
+        self._reader: Reader = PieceReader(attempt)
+        if is_followed and progress is not None:
+            self._reader = EventReader(attempt, progress, seam)
         self.held: list[bytes] = []
         self.held_bytes = 0
         self.is_ended = False
+        self.is_prefilled = seam is not None
 
     @property
     def num_tokens(self) -> int:
@@ -43,6 +52,11 @@ class Opened:
         portion = await self._reader.read()
         self.is_ended = not portion
         return portion
+
+    def finish(self) -> None:
+        """End a whole answer here, by its formal end."""
+        self.held = [DONE]
+        self.is_ended = True
 
     async def hold(self) -> None:
         """Read one more portion and keep it."""

@@ -8,6 +8,7 @@ from typing import Protocol
 from ...ext.sse import EventScanner
 from ..errors import GatewayError
 from ..exchange.progress import Progress
+from ..exchange.seam import Seam
 from .attempt import UpstreamAttempt
 
 MAX_EVENT_BYTES = 4 << 20
@@ -53,19 +54,22 @@ class PieceReader:
 class EventReader:
     """Passes whole events on, as long as the stream is sound; adds the formal end where only that is missing."""
 
-    __slots__ = ("_attempt", "_error", "_is_over", "_progress", "_scanner")
+    __slots__ = ("_attempt", "_error", "_is_over", "_num_before", "_progress", "_scanner", "_seam")
 
-    def __init__(self, attempt: UpstreamAttempt, progress: Progress) -> None:
+    def __init__(self, attempt: UpstreamAttempt, progress: Progress, seam: Seam | None) -> None:
+        """`seam`: the stream continues another one, and is to be made part of it."""
         self._attempt = attempt
+        self._seam = seam
         self._progress = progress
+        self._num_before = progress.num_events
         self._scanner = EventScanner(MAX_EVENT_BYTES)
         self._error: GatewayError | None = None
         self._is_over = False
 
     @property
     def has_begun(self) -> bool:
-        """Whether there is something that a client would show."""
-        return self._progress.has_begun
+        """Whether there is something that a client would show, and this attempt has brought of it."""
+        return self._progress.has_begun and self._progress.num_events > self._num_before
 
     @property
     def num_tokens(self) -> int:
@@ -81,6 +85,8 @@ class EventReader:
             events = self._scanner.feed(piece) if piece else self._scanner.finish()
             if events:  # parts of one that never comes to an end are none
                 self._attempt.progressed()
+            if self._seam is not None:
+                events = self._seam.take(events)
             passed, self._error = self._progress.take(events)
             if not piece:
                 self._is_over = self._error is None
@@ -90,11 +96,16 @@ class EventReader:
         return b""
 
     async def _piece(self) -> bytes:
-        """Read on; once the answer is whole nothing that happens to the connection can make it less."""
+        """Read on; once the answer is whole nothing that happens to the connection can make it less.
+
+        Raises: GatewayError, also where only the usage is missing that is owed.
+        """
         if not self._progress.is_whole:
             return await self._attempt.read_body(is_progress=False)
         try:
             async with asyncio.timeout(_END_S):
                 return await self._attempt.read_body(is_progress=False)
-        except (GatewayError, TimeoutError):
+        except (GatewayError, TimeoutError) as error:
+            if self._progress.lacks_usage:
+                raise GatewayError("truncated", "the stream ended without its usage") from error
             return b""

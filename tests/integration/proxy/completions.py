@@ -52,11 +52,11 @@ async def end(call: Call) -> None:
     await call.send(b"0\r\n\r\n")
 
 
-def streaming(*found: bytes, then: str = "end") -> Script:
+def streaming(*found: bytes, then: str = "end", fields: Sequence[str] = ()) -> Script:
     """A script that sends events, then ends in good order, is cut, or says nothing more."""
 
     async def script(call: Call) -> None:
-        await begin(call)
+        await begin(call, *fields)
         await chunks(call, found)
         if then == "end":
             await end(call)

@@ -89,6 +89,21 @@ def test_a_cut_stream_goes_on_exactly_where_it_stopped(cut_after: int) -> None:
     assert calls == [2]
 
 
+def test_a_stream_whose_done_came_too_early_goes_on_like_a_cut_one() -> None:
+    """What came after it was taken for events behind the end: left out, and the answer ended as if it were whole."""
+    first = streaming(*events(is_marked=True)[:2], DONE, fields=["x-headgate-numerics: n1"])
+    rest = streaming(*events(is_marked=True)[2:], DONE, fields=["x-headgate-numerics: n1"])
+
+    async def script(call: Call) -> None:
+        await (rest if "headgate_resume" in json.loads(call.body) else first)(call)
+
+    answer, calls = play(script, ask=post)
+    assert (answer.is_whole, calls) == (True, [2])
+    comment = b": headgate target=t0 attempts=2\n"
+    found = events(is_marked=True)
+    assert answer.body == b"".join(found[:2]) + comment + b"".join(found[2:]) + DONE
+
+
 @pytest.mark.parametrize("route", [{"on_break": "error"}, {"max_attempts": 1}])
 def test_a_cut_stream_is_not_continued_where_that_is_not_allowed(route: dict[str, Any]) -> None:
     answer, calls = play(resumable(2), ask=post, **route)

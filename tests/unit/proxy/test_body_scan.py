@@ -140,3 +140,20 @@ def test_the_error_says_what_to_mend_without_repeating_the_body() -> None:
         scan(b'{"model":"secret-1","model":"secret-2"}')
     assert raised.value.public == "the body names `model` more than once"
     assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "is_wanted"),
+    [
+        (b'{"include_usage": true}', True),
+        (b'{"include_usage": 1}', False),
+        (b'{"include_usage": false}', False),
+        (b"{}", False),
+        (b"null", False),
+        (b"[true]", False),
+    ],
+)
+def test_whether_the_usage_is_wanted(options: bytes, is_wanted: bool) -> None:
+    for model in (b"", b'"model": "m", '):
+        assert scan(b'{%b"stream_options": %b}' % (model, options)).is_usage_wanted is is_wanted
+    assert scan(b"{}").is_usage_wanted is False

@@ -1,0 +1,62 @@
+"""What one dispatch is to do, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ..exchange.plan import Plan
+from ..exchange.progress import Progress
+from ..http1.head import ResponseHead
+from ..verdicts import Target
+from .attempt import OutgoingHead
+from .cluster import Cluster, Member
+from .continuation import Continuation, Prefill
+from .sender import BodySource
+
+
+class RequestWriter(Protocol):
+    """Writes the request for a target and endpoint; with a continuation the one that asks for the rest."""
+
+    def __call__(
+        self, target: Target, cluster: Cluster, member: Member, continuation: Continuation | Prefill | None
+    ) -> tuple[OutgoingHead, BodySource]:
+        """Return head and body."""
+
+
+@dataclass(slots=True)
+class Work:
+    """What is to be sent, and where.
+
+    `new_progress` makes what follows the event stream of an inference answer; None: nobody does. `is_body_whole`: the
+    request's body is there and can be sent twice. `tokens_allowed`: how many tokens an answer may have that is to go on
+    from its text, 0 where none is. `is_usage_wanted`: the client asked for the usage at the end of a stream.
+    """
+
+    plan: Plan
+    targets: tuple[Target, ...]
+    clusters: Mapping[str, Cluster]
+    request_for: RequestWriter
+    new_progress: Callable[[], Progress] | None = None
+    is_body_whole: Callable[[], bool] = bool
+    tokens_allowed: Callable[[], float] = float
+    is_usage_wanted: bool = False
+    on_informational: Callable[[ResponseHead], None] | None = None
+
+
+@dataclass(slots=True)
+class Served:
+    """Who answered, who was to be asked first, and what it took; filled in while the exchange runs.
+
+    `is_prefilled`: from some point on the answer goes on from its text alone.
+    """
+
+    target: Target | None = None
+    preferred: Target | None = None
+    num_attempts: int = 0
+    num_resumes: int = 0
+    is_fallback: bool = False
+    is_prefilled: bool = False
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    progress: Progress | None = None
