@@ -152,7 +152,7 @@ class Serving:
             await relay.send(response)
         except GatewayError as error:
             self._record.error = error
-            if not self._writer.is_begun:
+            if self._writer.withdraw() or not self._writer.is_begun:
                 raise
             await relay.cut(error, self._media_type)
 
@@ -221,13 +221,22 @@ class Serving:
 
     async def _end(self) -> None:
         """Give everything back and log."""
-        await self._calls.close()
+        try:
+            await self._calls.close()
+        except asyncio.CancelledError:  # the client left at this very moment: nothing may be left over for that
+            await self._calls.close()
+            raise
+        finally:
+            await self._settle()
+
+    async def _settle(self) -> None:
+        """Settle what was reserved, and tell how the exchange ended."""
         self._record.received_bytes += self._body.received_bytes
         self._record.release()
         outcome = self._record.outcome(time.perf_counter(), self._exchange.model, self._exchange.extra)
         program = self._pipeline.program
         try:
             if program is not None and program.chains["log"]:
-                await program.chains["log"].every(self._exchange, outcome)
+                await program.chains["log"].every_to_its_end(self._exchange, outcome)
         finally:
             self._gateway.observer.ended(self._exchange, outcome)

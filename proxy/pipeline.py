@@ -51,7 +51,7 @@ class Pipeline:
         exchange.route = program.view
         exchange.params = params
         exchange.groups = program.view.groups
-        exchange.deadline = min(exchange.deadline, exchange.now() + program.deadline_s)
+        exchange.deadline = self._body.deadline = min(exchange.deadline, exchange.now() + program.deadline_s)
         if request.is_upgrade and not program.is_websocket_allowed:
             request.is_upgrade = False
         self._body.limit(program.replay_buffer_bytes, program.view.body_limit_bytes)

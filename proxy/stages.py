@@ -11,6 +11,7 @@ from typing import Any
 from .errors import GatewayError
 from .exchange.exchange import Exchange
 from .hookspecs import STAGES, StageRule
+from .tasks import finish
 
 _log = logging.getLogger("headgate.plugins")
 _LOG_EVERY_S = 60.0
@@ -71,6 +72,14 @@ class Chain:
         for hook in self._hooks:
             await self._call(hook, exchange, (exchange, *rest))
 
+    async def every_to_its_end(self, exchange: Exchange, *rest: object) -> None:
+        """As `every`, though the exchange is cancelled meanwhile: a client may leave at any moment."""
+        work = self.every(exchange, *rest)
+        if any(hook.is_async for hook in self._hooks):
+            await finish(work, f"stage {self._stage}")
+        else:  # nothing is waited for
+            await work
+
     def events(self, exchange: Exchange, event: bytes) -> bytes:
         """Pass one whole event through every hook."""
         for hook in self._hooks:
@@ -88,13 +97,11 @@ class Chain:
         try:
             answer = hook.function(*arguments)
             if hook.is_async:
-                answer = await self._within(answer, self._bound(exchange))
+                answer = await self._within(answer, self._bound(exchange), hook.plugin)
             return self._check(answer)
         except Exception as error:
             if isinstance(error, GatewayError) and self._stage not in _LAST:
                 raise  # a hook that reads the body or calls a target passes on what happened to it
-            if isinstance(error, TimeoutError) and self._stage not in _LAST and exchange.now() >= exchange.deadline:
-                raise GatewayError("deadline", f"in plugin {hook.plugin}") from error
             self._failed(hook, exchange, error)
             return None
 
@@ -102,9 +109,14 @@ class Chain:
         # The stages that see how an exchange ended run after its deadline, too.
         return max(exchange.deadline, exchange.now() + _LAST_S) if self._stage in _LAST else exchange.deadline
 
-    async def _within(self, work: Awaitable[Any], deadline: float) -> Any:
-        async with asyncio.timeout_at(deadline if deadline != float("inf") else None):
-            return await work
+    async def _within(self, work: Awaitable[Any], deadline: float, plugin: str) -> Any:
+        try:
+            async with asyncio.timeout_at(deadline if deadline != float("inf") else None) as bound:
+                return await work
+        except TimeoutError as error:
+            if bound.expired() and self._stage not in _LAST:  # not by the clock: a timer may be early by a bit
+                raise GatewayError("deadline", f"in plugin {plugin}") from error
+            raise
 
     def _check(self, answer: Any) -> Any:
         if answer is None or isinstance(answer, self._rule.returns):

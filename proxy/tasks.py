@@ -19,6 +19,19 @@ def spawn(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
     return task
 
 
+async def finish(work: Coroutine[Any, Any, None], name: str) -> None:
+    """Run `work` to its end, though whoever waits for it is cancelled meanwhile. Cancel: raised after the end."""
+    task = spawn(work, name)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait((task,))
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+
+
 def _ended(task: asyncio.Task[None]) -> None:
     _running.discard(task)
     if not task.cancelled() and (error := task.exception()) is not None:

@@ -31,7 +31,8 @@ class Continue(Protocol):
 class ClientBody:
     """The body of one request, read on demand and kept for further attempts.
 
-    `length` is None for a chunked body. Nothing is read, and no `100 Continue` sent, before somebody asks.
+    `length` is None for a chunked body. Nothing is read, and no `100 Continue` sent, before somebody asks. From the
+    instant `deadline` on nothing more is waited for.
     """
 
     __slots__ = (
@@ -39,6 +40,7 @@ class ClientBody:
         "_limit_bytes",
         "_payload",
         "_timeout_s",
+        "deadline",
         "is_replaced",
         "length",
         "received_bytes",
@@ -50,6 +52,7 @@ class ClientBody:
         self._continue = sender
         self._timeout_s = timeout_s
         self._limit_bytes = 0
+        self.deadline = float("inf")
         self.length = length
         self.received_bytes = 0
         self.is_replaced = False
@@ -105,7 +108,7 @@ class ClientBody:
     async def more(self) -> bool:
         """Take the next piece from the client into the replay buffer; False once the body is whole.
 
-        Raises: GatewayError `body_too_large`, `body_timeout`, `bad_request`, `client_gone`.
+        Raises: GatewayError `body_too_large`, `body_timeout`, `deadline`, `bad_request`, `client_gone`.
         """
         if self.replay.is_complete or self._payload is None:
             return False
@@ -118,10 +121,13 @@ class ClientBody:
 
     async def _read_piece(self, payload: StreamReader) -> bytes:
         self._continue.send_continue()
+        until = asyncio.get_running_loop().time() + self._timeout_s
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout_at(min(until, self.deadline)):
                 return await payload.readany()
         except TimeoutError:
+            if self.deadline < until:
+                raise GatewayError("deadline", "the body was not there in time") from None
             raise GatewayError("body_timeout", f"no byte of the body for {self._timeout_s:g} s") from None
         except (ConnectionError, asyncio.IncompleteReadError):
             raise GatewayError("client_gone", "the connection closed inside the body") from None

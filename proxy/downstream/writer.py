@@ -117,6 +117,15 @@ class AnswerWriter:
             return [b"Connection: close"]
         return [b"Connection: keep-alive"] if self._version < (1, 1) else []
 
+    def withdraw(self) -> bool:
+        """Take the head back where nothing of it has left yet: then another answer may follow."""
+        if not self._unsent:
+            return False
+        self._unsent = b""
+        self._left = None
+        self.is_begun = self._is_chunked = False
+        return True
+
     async def write(self, piece: bytes) -> None:
         """Send a piece of the body, and wait while the client is slow to read.
 

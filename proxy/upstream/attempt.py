@@ -91,7 +91,7 @@ class UpstreamAttempt:
         try:
             return await member.pool.acquire(until, fresh=self.attempt.is_fresh)
         except GatewayError as error:
-            if error.kind.name == "deadline" and self._loop.time() < deadline:
+            if error.kind.name == "deadline" and until < deadline:  # not by the clock: a timer may be early by a bit
                 raise GatewayError("pool_full", error.detail) from error
             raise
 
@@ -102,7 +102,7 @@ class UpstreamAttempt:
         """Send the head and begin to send the body."""
         self._body = body
         self.connection.send_head(head.method, head.target, head.fields)
-        self._sender = Sender(body, self.connection, self.progressed)
+        self._sender = Sender(body, self.connection, self)
         await self._sender.start()
 
     async def read_head(self) -> ResponseHead:
@@ -147,9 +147,9 @@ class UpstreamAttempt:
                 connection.release()
             else:
                 connection.abort()
+        self._leave_member()  # before anything is waited for: a wait may be cancelled
         if self._sender is not None:
             await self._sender.stop()
-        self._leave_member()
 
     def abort(self) -> None:
         """Abort at once, without waiting; `close` still has to follow."""
@@ -161,10 +161,13 @@ class UpstreamAttempt:
             self._member.num_active -= 1
             self._member = None
 
-    def progressed(self) -> None:
-        """The target goes on, or takes what it is sent."""
+    def body_taken(self) -> None:
+        """A piece of the body is on its way: what is not kept cannot be sent again."""
         if self._body is not None and not self._body.replay.is_replayable:
             self._machine.body_gone()
+
+    def progressed(self) -> None:
+        """The target goes on, or takes what it is sent."""
         self._machine.progressed(self.attempt, self._loop.time())
 
     def _cause(self, error: GatewayError) -> GatewayError:

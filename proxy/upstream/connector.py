@@ -12,6 +12,7 @@ from .resolver import Address, Resolver
 from .wire import Wire
 
 _SHUTDOWN_S = 1.0  # how long a TLS connection may take to say goodbye
+_SPARE_S = 0.1
 
 
 class Connector:
@@ -58,6 +59,8 @@ class Connector:
             options = {
                 "ssl": endpoint.tls,
                 "server_hostname": endpoint.server_name,
+                # Ours ends it before. Cancelled in its first steps, a handshake is kept until this timer ends.
+                "ssl_handshake_timeout": max(0.0, until - loop.time()) + _SPARE_S,
                 "ssl_shutdown_timeout": _SHUTDOWN_S,
             }
         try:

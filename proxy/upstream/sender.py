@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Protocol
 
 from ..errors import GatewayError
@@ -26,6 +25,16 @@ class BodySource(Protocol):
         """Take one more piece into `replay`; False once the body is whole."""
 
 
+class Listener(Protocol):
+    """Who wants to know how far the sending has come."""
+
+    def body_taken(self) -> None:
+        """A piece was taken, to be sent: what streams is not kept from here on."""
+
+    def progressed(self) -> None:
+        """The other side takes what it is sent."""
+
+
 class Sender:
     """Passes the request body on while the answer is already awaited.
 
@@ -33,12 +42,12 @@ class Sender:
     client's side; the connection is then aborted, so that whoever reads the answer notices.
     """
 
-    __slots__ = ("_body", "_connection", "_progressed", "_task", "error")
+    __slots__ = ("_body", "_connection", "_listener", "_task", "error")
 
-    def __init__(self, body: BodySource, connection: UpstreamConnection, progressed: Callable[[], None]) -> None:
+    def __init__(self, body: BodySource, connection: UpstreamConnection, listener: Listener) -> None:
         self._body = body
         self._connection = connection
-        self._progressed = progressed
+        self._listener = listener
         self._task: asyncio.Task[None] | None = None
         self.error: GatewayError | None = None
 
@@ -62,12 +71,13 @@ class Sender:
         while True:
             piece = replay.piece(index)
             if piece is None:
-                if await self._body.more():
-                    continue
-                break
+                if not await self._body.more() and replay.piece(index) is None:  # others may take it in meanwhile
+                    break
+                continue
             index += 1
+            self._listener.body_taken()  # before the sending can fail: the piece may be gone either way
             await self._connection.send_body(piece)
-            self._progressed()
+            self._listener.progressed()
         self._connection.end_body()
 
     async def _send_guarded(self) -> None:

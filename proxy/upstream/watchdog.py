@@ -14,7 +14,7 @@ class Watchdog:
     `expired` is the error that was due, once it was.
     """
 
-    __slots__ = ("_bite", "_handle", "_loop", "_timer", "expired")
+    __slots__ = ("_bite", "_due", "_handle", "_loop", "_timer", "expired")
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, timer: Callable[[], tuple[float, str]], bite: Callable[[], None]
@@ -23,22 +23,27 @@ class Watchdog:
         self._timer = timer
         self._bite = bite
         self._handle: asyncio.TimerHandle | None = None
+        self._due = 0.0  # its instant: the handle of a timer that is as good as due does not know it
         self.expired: str | None = None
 
     def look(self) -> None:
         """Arm for the present instant; called where a new state may end earlier than the last."""
         instant, _ = self._timer()
         if self._handle is not None:
-            if self._handle.when() <= instant:
+            if self._due <= instant:
                 return
             self._handle.cancel()
+        self._arm(instant)
+
+    def _arm(self, instant: float) -> None:
+        self._due = instant
         self._handle = self._loop.call_at(instant, self._fire)
 
     def _fire(self) -> None:
         self._handle = None
         instant, kind = self._timer()
         if instant > self._loop.time():
-            self._handle = self._loop.call_at(instant, self._fire)
+            self._arm(instant)
             return
         self.expired = kind
         self._bite()
