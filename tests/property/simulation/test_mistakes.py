@@ -1,0 +1,77 @@
+"""Worlds in which the gateway once did wrong, each by itself."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from .client import Visitor
+from .laws import LAWS
+from .reading import read_stream
+from .upstream import Fate
+from .world import History, Scenario, play
+
+STREAM = json.dumps({"model": "m", "stream": True, "messages": [{"role": "user", "content": "hi"}]}).encode()
+LARGE = json.dumps({"model": "m", "messages": [{"role": "user", "content": "x" * 200_000}]}).encode()
+
+
+def held(scenario: Scenario) -> History:
+    """Play a scenario, and hold it to every law."""
+    history = play(replace(scenario, options={"deadline": "30s", **scenario.options}))
+    for law in LAWS.values():
+        law(history)
+    return history
+
+
+def test_a_stream_of_nothing_that_can_be_read_is_no_whole_answer() -> None:
+    """All of its events were left out, and its end passed for a clean one."""
+    fates = (((Fate(ending="malformed", at=0, cut=60),),),)
+    options = {"malformed": "skip", "commit": "head"}
+    (got,) = held(Scenario((Visitor(0, body=STREAM),), fates, options=options)).got
+    assert got.end == "cut"
+    assert [error["code"] for error in read_stream(got.body).errors] == ["truncated"]
+
+
+def test_a_body_that_streamed_into_a_closed_connection_is_not_sent_again() -> None:
+    """Its first piece was gone, but nobody had told the machine: the second attempt waited for it to the deadline."""
+    fates = (((Fate(after="drop"), Fate()),),)
+    visitors = (Visitor(0, body=LARGE), Visitor(1, body=LARGE))
+    options = {"replay_buffer": "1KiB"}
+    clusters = {"pool": {"max_connections": 1}}
+    history = held(Scenario(visitors, fates, options=options, cluster_options=clusters))
+    assert [(got.status, got.ended_at) for got in history.got] == [(200, 0.0), (502, 0.0)]
+    assert [outcome.error for _, outcome in history.outcomes] == [None, "stale_connection"]
+
+
+def test_a_stall_is_noticed_in_time_though_nothing_else_ends_the_waiting() -> None:
+    """The timer was set before anybody knew that the stream could be continued; then nothing set it anew."""
+    fates = (((Fate(ending="stall", at=1), Fate()),),)
+    (got,) = held(Scenario((Visitor(0, body=STREAM),), fates, frozenset({0}))).got
+    assert (got.end, got.ended_at) == ("whole", 10.0)
+
+
+def test_a_resume_that_brings_nothing_is_one_of_its_tries() -> None:
+    """With the commit at the head each new head gave it all its tries again."""
+    fates = (((Fate(ending="stall", at=1), Fate(ending="stall", at=0)),),)
+    options = {"commit": "head", "deadline": "10m", "max_attempts": 10}
+    clusters = {"timeouts": {"idle": "1s"}}
+    history = held(Scenario((Visitor(0, body=STREAM),), fates, frozenset({0}), options, clusters))
+    assert len(history.sites[0].visits) == 1 + 3
+
+
+def test_a_comment_does_not_begin_a_resumed_answer() -> None:
+    """What had begun was the answer before: the new server got all the time of one that goes on."""
+    fates = (((Fate(ending="stall", at=1), Fate(ending="stall", at=0, is_pinging=True), Fate()),),)
+    clusters = {"timeouts": {"idle": "8s", "first_event": "2s"}}
+    (got,) = held(Scenario((Visitor(0, body=STREAM),), fates, frozenset({0}), cluster_options=clusters)).got
+    assert (got.end, round(got.ended_at)) == ("whole", 10)
+
+
+def test_a_break_before_the_head_has_left_gets_an_answer_of_its_own() -> None:
+    """The head waits for the first piece to leave with it: the client got a bare reset in place of an answer."""
+    fates = (((Fate(ending="reset", at=0, cut=1),),),)
+    question = Visitor(0, body=STREAM.replace(b"true", b"false"))
+    options = {"commit": "head", "hedge": {"after": "1s"}}  # the attempt is a task by itself: that takes a moment more
+    (got,) = held(Scenario((question,), fates, options=options, latency_s=0.002)).got
+    assert (got.status, got.end) == (502, "whole")
+    assert json.loads(got.body)["error"]["code"] == "truncated"
