@@ -17,6 +17,7 @@ def add_commands(commands: Any) -> None:
     """Add the four commands."""
     checked = commands.add_parser("check", help="check a file; exit 2 and list every problem where there are any")
     checked.add_argument("config", metavar="CONFIG", type=Path)
+    checked.add_argument("--strict", action="store_true", help="exit 2 where there are warnings, too")
     checked.set_defaults(run=run_check)
     explained = commands.add_parser("explain", help="tell what would happen to a request, and how long it may take")
     explained.add_argument("config", metavar="CONFIG", type=Path)
@@ -34,7 +35,7 @@ def add_commands(commands: Any) -> None:
 
 
 def run_check(options: argparse.Namespace) -> int:
-    """Check a file."""
+    """Check a file; warnings refuse it only where `--strict` says so."""
     from ..compile import try_plugins
     from ..config.load import check
     from ..plugin_types import PluginTypes
@@ -44,8 +45,11 @@ def run_check(options: argparse.Namespace) -> int:
     for warning in found.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     try_plugins(found.config, types)
-    print(f"{options.config}: ok, {len(found.config.routes)} routes, {len(found.config.clusters)} clusters")
-    return 0
+    is_refused = options.strict and bool(found.warnings)
+    counts = f"{len(found.config.routes)} routes, {len(found.config.clusters)} clusters"
+    counts += f", {len(found.warnings)} warning{'s' * (len(found.warnings) != 1)}" if found.warnings else ""
+    print(f"{options.config}: {'refused' if is_refused else 'ok'}, {counts}")
+    return 2 if is_refused else 0
 
 
 def run_explain(options: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +16,12 @@ from ..config.problems import ConfigErrors, ConfigProblem
 from .usage_error import UsageError
 
 if TYPE_CHECKING:
+    from ..config.load import Checked
     from ..config.schema import Config
     from ..plugin_types import PluginTypes
 
+_MAX_TOLD = 100
+_log = logging.getLogger("headgate")
 Commands = Any  # argparse's own type for this is private
 # Where the arguments of `proxy` go in the configuration that is made of them.
 _ARGUMENTS = {
@@ -51,14 +55,23 @@ def add_commands(commands: Commands) -> None:
 def run_serve(options: argparse.Namespace) -> int:
     """Run the gateway that a file describes. SIGHUP reloads the file, SIGTERM drains."""
     gc.disable()  # what is loaded now stays; collecting begins once the gateway serves
-    from ..config.load import load
+    from ..config.load import check
     from ..run import run_gateway
 
     def read(types: PluginTypes) -> Config:
-        return load(options.config, types.schemas())
+        return _warned(check(options.config, types.schemas()))
 
     run_gateway(read, is_reloadable=True)
     return 0
+
+
+def _warned(checked: Checked) -> Config:
+    """Say in the log what is doubtful about a configuration, as far as anybody would read it; return it."""
+    for warning in checked.warnings[:_MAX_TOLD]:
+        _log.warning("%s", warning)
+    if len(checked.warnings) > _MAX_TOLD:
+        _log.warning("and %d more, `headgate check` lists them", len(checked.warnings) - _MAX_TOLD)
+    return checked.config
 
 
 def run_proxy(options: argparse.Namespace) -> int:

@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 
 from ...ext.route_table import RouteTable, normalize_path
 from ..verdicts import Target
+from .explain_policy import policy_lines
+from .feasible import MODEL_ROUTE, may_be_resent
 from .schema import Config
-from .schema_delivery import HoldBack
 from .schema_route import RouteConfig
-from .units import duration_text, size_text
-from .worst_case import WorstCase, may_be_resent, worst_case
+from .worst_case import WorstCase, worst_case
 
-MODEL_ROUTE = "model_route"
 Groups = tuple[tuple[Target, ...], ...]
 
 
@@ -30,7 +29,10 @@ class ExplainedTarget:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What happens to one request. Where it is refused, `error` names the kind of answer and `reason` says why."""
+    """What happens to one request. Where it is refused, `error` names the kind of answer and `reason` says why.
+
+    `policy` says how hard its route tries, as pairs of a name and a text.
+    """
 
     error: str | None = None
     reason: str = ""
@@ -41,6 +43,7 @@ class Explanation:
     targets: tuple[ExplainedTarget, ...] = ()
     may_resend: bool = False
     worst: WorstCase | None = None
+    policy: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -60,14 +63,18 @@ def explain(
         groups, model, notes = _groups_of(config, route, model)
     except _Refused as refused:
         return Explanation(refused.kind, refused.reason, route, found.params, stages, model)
+    has_key = "idempotency-key" in fields
+    may_resend = may_be_resent(route, method, has_key=has_key)
+    worst = worst_case(route, groups, config.clusters, method, has_key=has_key)
     return Explanation(
         route=route,
         params=found.params,
         stages=stages,
         model=model,
         targets=_explained(groups, config),
-        may_resend=may_be_resent(route, method),
-        worst=worst_case(route, groups, config.clusters, method),
+        may_resend=may_resend,
+        worst=worst,
+        policy=policy_lines(route, groups, config.clusters, worst, may_resend=may_resend),
         notes=notes,
     )
 
@@ -85,8 +92,7 @@ def render(explanation: Explanation) -> str:
     if explanation.model is not None:
         lines.append(("model", explanation.model))
     lines += [("target", _target_text(target)) for target in explanation.targets]
-    if route is not None and explanation.worst is not None:
-        lines += _policy_lines(route, explanation, explanation.worst)
+    lines += explanation.policy
     return _aligned([*lines, *(("note", note) for note in explanation.notes)])
 
 
@@ -156,35 +162,6 @@ def _explained(groups: Groups, config: Config) -> tuple[ExplainedTarget, ...]:
 def _target_text(target: ExplainedTarget) -> str:
     share = "" if target.share == 1 else f" {target.share:.1%} of group"
     return f"{target.group}.{share} {target.name} at {', '.join(target.endpoints)}"
-
-
-def _policy_lines(route: RouteConfig, explanation: Explanation, worst: WorstCase) -> list[tuple[str, str]]:
-    again = "sent again after a failure" if explanation.may_resend else "sent again only if nothing of it was sent"
-    retry = f"up to {route.retry.attempts} tries of a target for {', '.join(route.retry.on) or 'nothing'}"
-    latency = duration_text(round(worst.latency_s, 3))
-    is_held = route.hold_back != HoldBack()
-    hedge = f" beside one that has not begun after {duration_text(route.hedge.after)}" if route.hedge else "none"
-    return [
-        ("commit", "with the head" if route.commit == "head" else "with the first event or byte of the body"),
-        ("replay", f"{route.replay}: a body up to {size_text(route.replay_buffer)} is {again}"),
-        ("retry", retry),
-        ("fallback", f"for {', '.join(route.fallback.on) or 'nothing'}"),
-        ("hedge", f"{route.hedge.max}{hedge}" if route.hedge else hedge),
-        ("hold back", f"{route.hold_back}, up to {size_text(route.hold_back_limit)}" if is_held else "none"),
-        ("after a break", "resumed where that is exact, else an error" if route.on_break == "resume" else "an error"),
-        ("deadline", duration_text(route.deadline)),
-        ("worst case", f"{worst.attempts} attempt{'s' * (worst.attempts != 1)}, {latency}{_cut(worst)}"),
-        ("worst cost", f"{worst.cost} computation{'s' * (worst.cost != 1)} of the request"),
-    ]
-
-
-def _cut(worst: WorstCase) -> str:
-    """Say why the worst case is no longer than it is."""
-    if not worst.is_cut_by_deadline:
-        return ""
-    if worst.patience_s == float("inf"):
-        return " (the deadline; an answer that is held back may take all of it)"
-    return f" (the deadline; timeouts add up to {duration_text(round(worst.patience_s, 3))})"
 
 
 def _route_order(route: RouteConfig) -> tuple[object, ...]:

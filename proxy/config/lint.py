@@ -10,6 +10,9 @@ from pydantic import ValidationError
 
 from ...ext.route_table import RouteSpec, RouteTable
 from .addresses import Address, parse_address
+from .feasible import TargetLists
+from .lint_answers import find_idle_answers, find_idle_health, find_idle_timeouts
+from .lint_attempts import find_idle_attempts
 from .schema import Config
 from .schema_route import RouteMatch
 from .wording import Path, path_text, shown
@@ -34,12 +37,17 @@ def find_conflicts(data: Any, config: Config | None) -> Iterator[Finding]:
 
 
 def find_doubts(config: Config) -> Iterator[Finding]:
-    """Yield what is allowed but hardly meant."""
+    """Yield what is allowed but hardly meant, and what does nothing. Cost: as `find_idle_attempts` and the others."""
     yield from _unused_clusters(config)
     yield from _unused_plugins(config)
     yield from _unused_options(config)
     yield from _unreached_models(config)
     yield from _exposed_secrets(config)
+    lists = TargetLists(config)
+    yield from find_idle_attempts(config, lists)
+    yield from find_idle_timeouts(config, lists)
+    yield from find_idle_answers(config)
+    yield from find_idle_health(config)
 
 
 def _items(data: dict[str, Any], name: str) -> list[Any]:

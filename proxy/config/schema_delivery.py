@@ -81,7 +81,7 @@ class HoldBack:
 
     def __str__(self) -> str:
         if self.tokens:
-            return f"{self.tokens} tokens"
+            return f"{self.tokens} {'token' if self.tokens == 1 else 'tokens'}"
         if self.span_s:
             return duration_text(self.span_s)
         return "complete" if self.is_whole else "none"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from ...running import gateway, plain
 
 GOOD = """
 listeners: [{address: "127.0.0.1:0"}]
@@ -40,6 +44,58 @@ def test_check_says_ok(config: Path) -> None:
     done = headgate("check", str(config))
     assert (done.returncode, done.stderr) == (0, "")
     assert "ok, 2 routes, 2 clusters" in done.stdout
+
+
+def test_check_warns_of_options_that_do_nothing_and_takes_the_file(config: Path) -> None:
+    config.write_text(GOOD.replace("targets: [a]}", "targets: [a], max_attempts: 1, hedge: {after: 1s}}"))
+    done = headgate("check", str(config))
+    assert done.returncode == 0
+    assert done.stderr.splitlines() == [
+        f"warning: {config}:8:83: routes[1].hedge: `max_attempts: 1` leaves no room for it, "
+        "wanted 2 or more there, or no `hedge`"
+    ]
+    assert done.stdout == f"{config}: ok, 2 routes, 2 clusters, 1 warning\n"
+    strict = headgate("check", "--strict", str(config))
+    assert (strict.returncode, strict.stderr) == (2, done.stderr)
+    assert strict.stdout == f"{config}: refused, 2 routes, 2 clusters, 1 warning\n"
+    config.write_text(GOOD)
+    assert headgate("check", "--strict", str(config)).returncode == 0
+
+
+def test_warnings_are_logged_at_the_start_and_at_each_reload() -> None:
+    told = "`max_attempts: 1` leaves no room for it"
+    idle = plain("http://127.0.0.1:1", max_attempts=1, hedge={"after": "1s"})
+
+    async def main() -> None:
+        async with gateway(idle) as gate:
+            await gate.until(lambda: told in "\n".join(gate.complaints))
+            gate.write({**idle, "routes": [{**idle["routes"][0], "busy_wait": "1s"}]})
+            gate.signal(signal.SIGHUP)
+            await gate.until(lambda: any("version 2 is in force" in line for line in gate.complaints))
+            warned = [line.split()[-1] for line in gate.complaints if line.startswith("WARNING") and told in line]
+            assert warned == ["`hedge`", "`hedge`", "`busy_wait`"]
+
+    asyncio.run(main())
+
+
+def test_only_so_many_warnings_are_logged() -> None:
+    lone = {"endpoints": ["http://127.0.0.1:1"]}
+    many = plain("http://127.0.0.1:1")
+    many["clusters"] |= {f"unused-{number}": lone for number in range(120)}
+
+    async def main() -> None:
+        async with gateway(many) as gate:
+            await gate.until(lambda: any("20 more" in line for line in gate.complaints))
+            assert sum("no target names this cluster" in line for line in gate.complaints) == 100
+
+    asyncio.run(main())
+
+
+def test_an_error_is_told_alone_and_refuses_the_file(config: Path) -> None:
+    config.write_text(GOOD.replace("targets: [a]}", "targets: [a], max_attempts: 0, hedge: {after: 1s}}"))
+    done = headgate("check", str(config))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "routes[1].max_attempts: got 0" in done.stderr and "warning" not in done.stderr
 
 
 def test_explain_tells_route_targets_and_worst_case(config: Path) -> None:

@@ -149,6 +149,25 @@ def test_a_client_can_shorten_the_deadline_but_not_lengthen_it_and_upstreams_are
     assert len(told) == 2
 
 
+def test_a_deadline_of_a_client_that_is_no_number_of_milliseconds_counts_as_none() -> None:
+    told: list[int] = []
+    wrong = ("-1", "+5", "1.5", "5s", "0x10", "1e3", "", "soon", "1 000", "\u0665".encode().decode("latin-1"), "0" * 13)
+
+    async def note(call: Call) -> None:
+        told.extend(map(int, call.fields("x-headgate-deadline-ms")))
+        await call.answer()
+
+    async def main() -> list[int]:
+        async with upstream(note) as served, gateway(plain(served.url, deadline="30s")) as gate:
+            name = "X-Headgate-Deadline-Ms"
+            answers = [await fetch(gate.port, "GET", "/", None, f"{name}: {value}") for value in wrong]
+            answers.append(await fetch(gate.port, "GET", "/", None, f"{name}: 5", f"{name}: 5"))
+            return [answer.status for answer in answers]
+
+    assert asyncio.run(main()) == [200] * (len(wrong) + 1)
+    assert all(25000 <= left_ms <= 30000 for left_ms in told) and len(told) == len(wrong) + 1
+
+
 def test_a_client_that_reads_nothing_is_given_up_after_the_write_timeout() -> None:
     gone = asyncio.Event()
 

@@ -159,6 +159,146 @@ worst cost     3 computations of the request"""
     assert "note" in render(explain(config, "GET", "/beta", {"x-beta": "1", "x-v": "1.0", "x-e": "q"}))
 
 
+ONE_ROUTE = """\
+listeners: [{address: 127.0.0.1:8080}]
+clusters:
+  heavy: {endpoints: ["http://10.0.0.1:1"], timeouts: {connect: 1s, head: 9s, first_event: 20s}}
+  lite: {endpoints: ["http://10.0.0.2:1"], timeouts: {connect: 1s, head: 4s, first_event: 5s}}
+routes:
+  - match: {path: /}
+    targets: [heavy, lite]
+"""
+UNSENT = "sent again only if nothing of it was sent"
+
+
+def said_of(options: str, method: str = "POST", **fields: str) -> dict[str, str]:
+    """What is said about a request on the one route, with these options, a line each."""
+    text = ONE_ROUTE + "".join(f"    {line}\n" for line in options.splitlines())
+    if "targets" in options:
+        text = text.replace("    targets: [heavy, lite]\n", "", 1)
+    lines = render(explain(load(text, {}, {}), method, "/", fields)).splitlines()
+    return {line[:15].strip(): line[15:] for line in lines}
+
+
+INFERENCE = "kind: inference\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        pytest.param(
+            INFERENCE + "max_attempts: 1\nhedge: {after: 1s}",
+            {
+                "replay": "safe: there is one attempt",
+                "retry": "none",
+                "fallback": "none, but past an open breaker",
+                "hedge": "none",
+                "after a break": "an error",
+                "worst case": "1 attempt, 30s",
+                "worst cost": "1 computation of the request",
+            },
+            id="one attempt",
+        ),
+        pytest.param(
+            INFERENCE + "replay: never\nhedge: {after: 1s}\nhold_back: 1 token",
+            {
+                "replay": f"never: {UNSENT}",
+                "retry": "up to 2 tries of a target for connect, reset",
+                "fallback": "for connect, reset, malformed",
+                "hedge": "none",
+                "hold back": "1 token, up to 1MiB",
+                "after a break": "an error",
+                "worst cost": "1 computation of the request",
+            },
+            id="never sent again",
+        ),
+        pytest.param(
+            "retry: {attempts: 1}\nfallback: {on: []}\nreplay: safe",
+            {"retry": "none", "fallback": "none, but past an open breaker", "worst case": "2 attempts, 23s"},
+            id="no retry",
+        ),
+        pytest.param(
+            "targets: [heavy]\nretry: {on: []}\nbusy_wait: 0\nreplay: safe",
+            {"retry": "none", "fallback": "none", "worst case": "1 attempt, 10s"},
+            id="one target",
+        ),
+        pytest.param(
+            "targets: [{cluster: heavy, context: 8}, {cluster: lite, context: 9}]\nfallback: {on: []}\nreplay: safe",
+            {"fallback": "for a prompt longer than the target's context"},
+            id="a larger context",
+        ),
+        pytest.param(
+            "retry: {attempts: 5}\nmax_attempts: 3\nreplay: safe",
+            {"retry": "up to 3 tries of a target for connect, reset, status"},
+            id="more tries than attempts",
+        ),
+        pytest.param(
+            "replay: safe\nreplay_buffer: 0",
+            {"replay": "safe: sent again after a failure, with a body only if nothing of that was sent"},
+            id="no body is kept",
+        ),
+        pytest.param(
+            "replay: safe\ndeadline: 10s\nhedge: {after: 10s}\ntargets: [heavy]\nretry: {on: []}\nbusy_wait: 0",
+            {"hedge": "none", "worst case": "1 attempt, 10s"},
+            id="a hedge at the deadline",
+        ),
+        pytest.param(
+            "replay: safe\nhedge: {after: 5s, max: 2}",
+            {"hedge": "2 beside one that has not begun after 5s; lite is given up after 5s"},
+            id="a hedge of one target",
+        ),
+        pytest.param(
+            "replay: safe\nhedge: {after: 10s}",
+            {"hedge": "none: heavy is given up after 10s, lite is given up after 5s, before 10s"},
+            id="a hedge of nobody",
+        ),
+        pytest.param(
+            "replay: safe\nhedge: {after: 4s, max: 3}\nmax_attempts: 3",
+            {"hedge": "2 beside one that has not begun after 4s"},
+            id="more hedges than attempts",
+        ),
+        pytest.param("hold_back: 3 tokens", {"hold back": "the whole answer, up to 1MiB"}, id="tokens nobody counts"),
+        pytest.param("hold_back: complete", {"hold back": "the whole answer, up to 1MiB"}, id="whole"),
+        pytest.param("hold_back: 15s\ndeadline: 15s", {"hold back": "the whole answer, up to 1MiB"}, id="a long time"),
+        pytest.param("hold_back: 1s", {"hold back": "1s, up to 1MiB"}, id="a time"),
+        pytest.param(INFERENCE + "hold_back: 20 tokens", {"hold back": "20 tokens, up to 1MiB"}, id="tokens"),
+        pytest.param("on_break: resume\nreplay: safe", {"after a break": "an error"}, id="nobody reads events"),
+        pytest.param(
+            "on_break: resume\nreplay: safe\ncommit: first_event",
+            {"after a break": "resumed where that is exact, else an error"},
+            id="somebody reads events",
+        ),
+        pytest.param(
+            INFERENCE + "targets: [{cluster: heavy, prefill: plain}, lite]",
+            {"after a break": "resumed where that is exact, or a chat from its text by heavy, else an error"},
+            id="somebody goes on from a text",
+        ),
+    ],
+)
+def test_only_what_can_happen_is_announced(options: str, said: dict[str, str]) -> None:
+    assert {name: text for name, text in said_of(options).items() if name in said} == said
+
+
+def test_a_request_with_a_key_of_its_own_may_be_sent_again() -> None:
+    hedge = "hedge: {after: 1s}"
+    assert said_of(hedge)["replay"] == f"idempotent: {UNSENT}"
+    assert said_of(hedge)["hedge"] == "none"
+    keyed = said_of(hedge, **{"Idempotency-Key": "1"})
+    assert keyed["replay"] == "idempotent: a body up to 1MiB is sent again after a failure"
+    assert keyed["hedge"] == "1 beside one that has not begun after 1s"
+    assert keyed["worst case"].startswith("6 attempts")
+    assert said_of(hedge, "PUT") == keyed
+
+
+def test_where_plugins_answer_no_attempt_is_announced(config: Config, schemas: Mapping[str, PluginSchema]) -> None:
+    text = TEXT + "  - {match: {path: /list}, stages: {aggregate: [by_model]}, deadline: 3s}\n"
+    lines = render(explain(load(text, schemas, {"PEPPER": "p"}), "GET", "/list")).splitlines()
+    assert lines[-2:] == [
+        "deadline         3s",
+        "note             the plugin `by_model` may answer in place of the targets",
+    ]
+
+
 def test_render_routes_lists_them_in_the_order_of_matching(config: Config) -> None:
     lines = render_routes(config).splitlines()
     assert [line.split()[0] for line in lines] == ["ROUTE", "files", "beta", "once", "chat", "chat-default"]
