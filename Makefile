@@ -41,6 +41,7 @@ scorecard: $(VENV)/.dev
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m tests.property.exchange.soak $(ARGS)
+	$(BIN)/python -m tests.property.simulation.soak $(ARGS)
 
 mutants: $(VENV)/.dev
 	$(BIN)/python -m tests.mutation $(ARGS)

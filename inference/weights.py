@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from .config import CheckpointError, ModelConfig, read_json_object
 from .model import DeepseekV3
@@ -48,12 +48,20 @@ def load_model(model_dir: Path, config: ModelConfig) -> DeepseekV3:
     if problems:
         more = [f"and {len(problems) - _MAX_LISTED} more"] if len(problems) > _MAX_LISTED else []
         raise CheckpointError("\n".join(problems[:_MAX_LISTED] + more))
-    model.to_empty(device="cpu")
-    if config.tie_word_embeddings:
-        # to_empty gives each name memory of its own.
+    _allocate(model)
+    if config.tie_word_embeddings:  # each name has memory of its own by now
         model.lm_head.weight = model.model.embed_tokens.weight
     _fill({slot.name: slot for slot in checkpoint_slots(model)}, files)
     return model.eval().requires_grad_(False)
+
+
+def _allocate(model: nn.Module) -> None:
+    """Give every tensor memory; torch's `to_empty` loads symbolic mathematics for that."""
+    for module in model.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            setattr(module, name, nn.Parameter(torch.empty(parameter.shape, dtype=parameter.dtype, device="cpu")))
+        for name, buffer in module.named_buffers(recurse=False):
+            setattr(module, name, torch.empty(buffer.shape, dtype=buffer.dtype, device="cpu"))
 
 
 def save_model(model: DeepseekV3, model_dir: Path) -> None:

@@ -14,15 +14,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .prepared import LoopProcess, is_preparable, start_in_loop
+
 READY_S = 30.0
 WAIT_S = 10.0
+_LINE_BYTES = 1 << 22
 
 
 @dataclass(slots=True)
 class RunningGateway:
     """A gateway that serves. `lines` is what it printed, its access log (`-`) included."""
 
-    process: asyncio.subprocess.Process
+    process: asyncio.subprocess.Process | LoopProcess
     config_path: Path
     ports: list[int] = field(default_factory=list)
     admin_port: int = 0
@@ -56,52 +59,46 @@ class RunningGateway:
         return [json.loads(line) for line in self.lines if line.startswith("{")]
 
     def rss_bytes(self) -> int:
-        """Memory of the process now."""
-        return _memory(self.process.pid, "VmRSS:")
+        """Memory of the process now. It has to be a fresh one."""
+        return self._memory("VmRSS:")
 
     def peak_rss_bytes(self) -> int:
         """The most memory since `reset_peak`."""
-        return _memory(self.process.pid, "VmHWM:")
+        return self._memory("VmHWM:")
 
     def reset_peak(self) -> None:
         Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
 
-
-def _memory(pid: int, name: str) -> int:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith(name):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError(f"expected {name} in the status of process {pid}")
+    def _memory(self, name: str) -> int:
+        # A fork grows when it first touches what others have loaded.
+        assert not isinstance(self.process, LoopProcess), "expected a gateway with is_fresh=True"
+        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith(name):
+                return int(line.split()[1]) * 1024
+        raise RuntimeError(f"expected {name} in the status of process {self.process.pid}")
 
 
 @contextlib.asynccontextmanager
 async def gateway(
-    config: Mapping[str, Any] | str, may_complain: bool = False, **environment: str
+    config: Mapping[str, Any] | str, may_complain: bool = False, is_fresh: bool = False, **environment: str
 ) -> AsyncIterator[RunningGateway]:
-    """Run `headgate serve` with a configuration; it is ended at the end. Each listener's address may have port 0."""
+    """Run `headgate serve` with a configuration; it is ended at the end. Each listener's address may have port 0.
+
+    Where `is_fresh` it is no fork of a process that has imported everything, but begins by itself.
+    """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "gateway.yaml"
         path.write_text(config if isinstance(config, str) else json.dumps(config))
-        async with process(("serve", str(path)), path, may_complain, **environment) as running:
+        async with process(("serve", str(path)), path, may_complain, is_fresh, **environment) as running:
             yield running
 
 
 @contextlib.asynccontextmanager
 async def process(
-    arguments: tuple[str, ...], path: Path, may_complain: bool = False, **environment: str
+    arguments: tuple[str, ...], path: Path, may_complain: bool = False, is_fresh: bool = False, **environment: str
 ) -> AsyncIterator[RunningGateway]:
     """Run `headgate` with `arguments` until it serves; end it afterwards. Fails if it failed or logged a traceback."""
-    started = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "headgate.proxy",
-        *arguments,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, **environment},
-        limit=1 << 22,
-    )
+    started = await _start(arguments, environment, is_fresh or not is_preparable(environment))
     running = RunningGateway(started, path)
     readers = [
         asyncio.create_task(_read(running, started.stdout)),
@@ -124,7 +121,25 @@ async def process(
         await asyncio.gather(*readers)
 
 
-async def _stop(started: asyncio.subprocess.Process) -> None:
+async def _start(
+    arguments: tuple[str, ...], environment: Mapping[str, str], is_fresh: bool
+) -> asyncio.subprocess.Process | LoopProcess:
+    if not is_fresh:
+        return await start_in_loop("headgate.proxy", arguments, environment, _LINE_BYTES)
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "headgate.proxy",
+        *arguments,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, **environment},
+        limit=_LINE_BYTES,
+    )
+
+
+async def _stop(started: asyncio.subprocess.Process | LoopProcess) -> None:
     if started.returncode is not None:
         return
     started.send_signal(signal.SIGTERM)

@@ -1,6 +1,6 @@
 """Cost of one route look-up, as a multiple of a `dict.get` keyed by (method, path) in the same run.
 
-    python bench/micro/route_table.py [--routes 1000] [--rounds 15]
+    python -m bench.micro.route_table [--routes 1000] [--rounds 15]
 
 Every look-up has a path of its own (an id in its last segment), so that no cache of paths can help. Figures are the
 least of the rounds, in process time, garbage collection off, with the loop's own cost taken away. The exit code is 1
@@ -9,13 +9,11 @@ where the compiled table is over its target.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import gc
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from aiohttp import web
@@ -24,37 +22,16 @@ from aiohttp.test_utils import make_mocked_request
 from headgate.ext import IMPLEMENTATIONS, implementation
 from headgate.ext.route_table import HeaderMatch, RouteSpec, RouteTable
 
+from .frame import Benchmark, Key, Row, least
+
 TARGETS = {"plain": 6.0, "with predicates": 10.0}
 HEADERS = {"host": "api.example.com", "x-tier": "gold", "content-type": "application/json"}
 
 
-@dataclass(frozen=True)
-class Row:
-    shape: str
-    subject: str
-    ns: float
-    ratio: float
-    target: float | None
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Measure, print, and return 1 where a target is missed."""
-    parser = argparse.ArgumentParser(description="cost of one route look-up")
-    parser.add_argument("--routes", type=int, default=1000)
-    parser.add_argument("--rounds", type=int, default=15)
-    options = parser.parse_args(argv)
-    rows = measure(options.routes, options.rounds)
-    print(f"{options.routes} routes, {options.rounds} rounds, Python {sys.version.split()[0]}")
-    for row in rows:
-        verdict = "" if row.target is None else f"target {row.target:g}: {'ok' if row.ratio <= row.target else 'OVER'}"
-        print(f"{row.shape:16} {row.subject:22} {row.ns:9.0f} ns {row.ratio:8.2f} x  {verdict}")
-    return int(any(row.target is not None and row.ratio > row.target for row in rows))
-
-
-def measure(num_routes: int, rounds: int) -> list[Row]:
-    """Time every subject on the same paths; each round times all of them, so that a slow moment meets them alike."""
+def measure(num_routes: int, rounds: int) -> Sequence[Row]:
+    """Time every subject on the same paths."""
     paths = [f"/v1-{number}/{number:08x}-{number * 7919 % 99991}" for number in range(num_routes)]
-    subjects: dict[tuple[str, str], Callable[[], int]] = {("", "empty loop"): partial(_time_empty, paths)}
+    subjects: dict[Key, Callable[[], int]] = {("", "empty loop"): partial(_time_empty, paths)}
     pairs = [("POST", path) for path in paths]
     floor = {pair: place for place, pair in enumerate(pairs)}
     subjects["", "dict.get"] = partial(_time_dict, floor, paths)
@@ -63,12 +40,7 @@ def measure(num_routes: int, rounds: int) -> list[Row]:
             table: RouteTable = implementation("route_table", name).RouteTable(specs)
             subjects[shape, name] = partial(_time_table, table, paths)
     subjects["plain", "aiohttp UrlDispatcher"] = _dispatcher(num_routes, paths)
-    best = {key: float("inf") for key in subjects}
-    gc.disable()
-    for _ in range(rounds):
-        for key, run in subjects.items():
-            best[key] = min(best[key], run() / len(paths))
-    gc.enable()
+    best = least(subjects, len(paths), rounds)
     empty = best.pop(("", "empty loop"))
     base = best["", "dict.get"] - empty
     return [
@@ -137,5 +109,7 @@ def _dispatcher(num_routes: int, paths: list[str]) -> Callable[[], int]:
     return lambda: asyncio.run(resolve())
 
 
+BENCHMARK = Benchmark("cost of one route look-up", "routes", 1000, measure)
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(BENCHMARK.main())

@@ -1,6 +1,6 @@
 """Cost of one streamed chunk of a completion, as a multiple of `orjson.loads` of its data alone in the same run.
 
-    python bench/micro/sse.py [--events 1000] [--rounds 15]
+    python -m bench.micro.sse [--events 1000] [--rounds 15]
 
 Every chunk comes in a piece of its own, as services send them, is scanned for its end and folded into the answer's
 state; "parse and walk" is what a relay without a scanner would do. Figures are the least of the rounds, in process
@@ -10,12 +10,9 @@ its target.
 
 from __future__ import annotations
 
-import argparse
-import gc
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from types import ModuleType
 
@@ -23,36 +20,15 @@ import orjson
 
 from headgate.ext import IMPLEMENTATIONS, implementation
 
+from .frame import Benchmark, Key, Row, least
+
 TARGET = 1.0
 _LOADS = "orjson.loads"
 
 
-@dataclass(frozen=True)
-class Row:
-    shape: str
-    subject: str
-    ns: float
-    ratio: float
-    target: float | None
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Measure, print, and return 1 where a target is missed."""
-    parser = argparse.ArgumentParser(description="cost of one streamed chunk")
-    parser.add_argument("--events", type=int, default=1000)
-    parser.add_argument("--rounds", type=int, default=15)
-    options = parser.parse_args(argv)
-    rows = measure(options.events, options.rounds)
-    print(f"{options.events} events, {options.rounds} rounds, Python {sys.version.split()[0]}")
-    for row in rows:
-        verdict = "" if row.target is None else f"target {row.target:g}: {'ok' if row.ratio <= row.target else 'OVER'}"
-        print(f"{row.shape:22} {row.subject:16} {row.ns:9.0f} ns {row.ratio:8.2f} x  {verdict}")
-    return int(any(row.target is not None and row.ratio > row.target for row in rows))
-
-
-def measure(num_events: int, rounds: int) -> list[Row]:
-    """Time every subject on the same events; each round times all of them, so that a slow moment meets them alike."""
-    subjects: dict[tuple[str, str], Callable[[], int]] = {}
+def measure(num_events: int, rounds: int) -> Sequence[Row]:
+    """Time every subject on the same events."""
+    subjects: dict[Key, Callable[[], int]] = {}
     for shape, chunk in _SHAPES.items():
         datas = [chunk(number) for number in range(num_events)]
         pieces = [b"data: " + data + b"\n\n" for data in datas]
@@ -63,16 +39,11 @@ def measure(num_events: int, rounds: int) -> list[Row]:
         subjects[name, "parse and walk"] = partial(_time, _walk, datas)
         for which in IMPLEMENTATIONS:
             subjects[name, which] = partial(_time_scanner, implementation("sse", which), pieces)
-    best = {key: float("inf") for key in subjects}
-    gc.disable()
-    for _ in range(rounds):
-        for key, run in subjects.items():
-            best[key] = min(best[key], run() / num_events)
-    gc.enable()
+    best = least(subjects, num_events, rounds)
     return [row for shape in dict.fromkeys(shape for shape, _ in best) for row in _rows(shape, best)]
 
 
-def _rows(shape: str, best: dict[tuple[str, str], float]) -> list[Row]:
+def _rows(shape: str, best: dict[Key, float]) -> list[Row]:
     empty = best[shape, "empty loop"]
     base = best[shape, _LOADS] - empty
     return [
@@ -140,5 +111,7 @@ def _time_scanner(module: ModuleType, pieces: list[bytes]) -> int:
     return elapsed
 
 
+BENCHMARK = Benchmark("cost of one streamed chunk", "events", 1000, measure)
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(BENCHMARK.main())

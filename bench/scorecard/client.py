@@ -56,8 +56,9 @@ def _refused(status: int, raw: bytes, target: str, seconds: float) -> Seen:
 
 
 def _streamed(raw: bytes, is_cut: bool, target: str, seconds: float) -> Seen:
-    text, reason, error, is_done = "", "", "", False
+    text, reason, error, is_done, is_last = "", "", "", False, True
     for value in _events(raw):
+        is_last = is_last and not error
         if value is None:
             is_done = True
         elif value.get("error"):
@@ -66,8 +67,10 @@ def _streamed(raw: bytes, is_cut: bool, target: str, seconds: float) -> Seen:
             for choice in value.get("choices", ()):
                 text += choice.get("delta", {}).get("content") or ""
                 reason = choice.get("finish_reason") or reason
-    if error:
-        end = "error" if is_cut and not is_done and not reason else "an error, and an end as if all were well"
+    if error and (is_done or reason or not is_cut):
+        end = "an error, and an end as if all were well"
+    elif error:
+        end = "error" if is_last else "an error, and then more"
     elif is_cut or not is_done:
         end = "cut without a word"
     else:

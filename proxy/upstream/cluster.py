@@ -94,16 +94,14 @@ class Cluster:
         self.hedges.deposit(now)
 
     def observe(self, member: Member, latency_s: float, now: float) -> None:
-        """Take how long an attempt at `member` took to begin to answer."""
+        """Take how long an attempt at `member` took: from the request to the head, or to the first event."""
         if len(self.members) > 1:
             self.balancer.observe(member, latency_s, now)
 
-    def report(self, member: Member, outcome: Outcome, now: float, latency_s: float | None = None) -> None:
-        """Take how an attempt at `member` ended. `latency_s`: from the request to the head, or to the first event."""
+    def report(self, member: Member, outcome: Outcome, now: float) -> None:
+        """Take how an attempt at `member` ended."""
         if outcome is _OK:
             self.outlier.succeeded(member)
-            if latency_s is not None and len(self.members) > 1:
-                self.balancer.observe(member, latency_s, now)
         elif outcome is Outcome.FAILED and self.outlier.failed(member, now):
             span_s = (member.ejected_until or now) - now
             _log.warning("endpoint %s is left out for %g s: it keeps failing", member.endpoint.authority, span_s)

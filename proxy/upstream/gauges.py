@@ -31,9 +31,15 @@ def healthy_members(clusters: Mapping[str, Cluster], now: float) -> Readings:
 
 
 def budgets_remaining(clusters: Mapping[str, Cluster], now: float) -> Readings:
-    """Yield how many retries and hedges would be granted now, by cluster."""
+    """Yield how many retries would be granted now, by cluster."""
     for name, cluster in clusters.items():
         yield (name,), cluster.budget.remaining(now)
+
+
+def hedges_remaining(clusters: Mapping[str, Cluster], now: float) -> Readings:
+    """Yield how many hedges would be granted now, by cluster."""
+    for name, cluster in clusters.items():
+        yield (name,), cluster.hedges.remaining(now)
 
 
 class ReadGauge(Gauge):
@@ -58,6 +64,7 @@ def register_gauges(
         ("headgate_ejected_members", "Endpoints ejected.", "cluster", ejected_members),
         ("headgate_healthy_members", "Endpoints not ejected, nor found bad.", "cluster", healthy_members),
         ("headgate_budget_remaining", "Retries left.", "cluster", budgets_remaining),
+        ("headgate_hedge_budget_remaining", "Hedges left.", "cluster", hedges_remaining),
     )
     for name, help_text, label, read in rows:
         registry.register(ReadGauge(name, help_text, label, _bind(read, clusters, now)))

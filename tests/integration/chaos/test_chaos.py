@@ -81,7 +81,7 @@ async def flap(served: list[Origin], seed: int) -> None:
 async def run(seed: int) -> Report:
     drawn = operations(seed, NUM_OPERATIONS)
     ledger = Ledger(seed, {operation.id: operation for operation in drawn})
-    async with origins(ledger, 3) as served, gateway(config(served)) as gate:
+    async with origins(ledger, 3) as served, gateway(config(served), is_fresh=True) as gate:
         clients = [ChaosClient(gate.port, f"client {seed} {number}") for number in range(NUM_CLIENTS)]
         results: list[Result] = []
         before = 0

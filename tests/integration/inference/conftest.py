@@ -6,7 +6,6 @@ import http.client
 import select
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,6 +17,9 @@ import pytest
 
 from headgate.inference.sample_checkpoint import write_sample_checkpoint
 
+from ...prepared import Process
+from ...prepared import start as start_process
+
 START_BOUND_S = 50.0
 CONTEXT_TOKENS = 16384
 
@@ -26,7 +28,7 @@ CONTEXT_TOKENS = 16384
 class Server:
     """One running server."""
 
-    process: subprocess.Popen[str]
+    process: Process
     host: str
     port: int
     log: Path
@@ -75,9 +77,8 @@ class Server:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-        assert self.process.stdout is not None
         self.process.stdout.close()
-        return self.process.returncode
+        return self.process.wait()
 
 
 Start = Callable[..., Server]
@@ -130,19 +131,9 @@ def launch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
 
 
 def _start(checkpoint: Path, log: Path, *options: str) -> Server:
-    command = [
-        sys.executable,
-        "-m",
-        "headgate.inference",
-        "serve",
-        str(checkpoint),
-        "--listen",
-        "127.0.0.1:0",
-        *options,
-    ]
+    arguments = ("serve", str(checkpoint), "--listen", "127.0.0.1:0", *options)
     with log.open("w") as stderr:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True)
-    assert process.stdout is not None
+        process = start_process("headgate.inference", arguments, stderr)
     readable, _, _ = select.select([process.stdout], [], [], START_BOUND_S)
     line = process.stdout.readline() if readable else ""
     if not line.startswith("listening on http://"):

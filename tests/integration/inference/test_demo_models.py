@@ -171,7 +171,7 @@ def test_transformers_gives_the_same_logits(size: str) -> None:
     from transformers import DeepseekV3ForCausalLM
 
     oracle = DeepseekV3ForCausalLM.from_pretrained(DEMO / "models" / size, dtype=torch.float32)
-    oracle.eval()  # type: ignore[no-untyped-call]
+    oracle.eval()
     ids = torch.tensor([load(size).tokenizer.encode_chat([{"role": "user", "content": "What is GCRA?"}])])
     with torch.inference_mode():
         torch.testing.assert_close(load(size).model(ids), oracle(ids).logits, rtol=0, atol=1e-4)

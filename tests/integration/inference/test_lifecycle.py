@@ -19,6 +19,8 @@ import pytest
 
 from headgate.inference.__main__ import main
 
+from ...prepared import Process
+
 HI: dict[str, Any] = {"model": "sample", "messages": [{"role": "user", "content": "hi"}]}
 CHAT = "/v1/chat/completions"
 
@@ -26,7 +28,7 @@ CHAT = "/v1/chat/completions"
 class Server(Protocol):
     """What these tests use of a server."""
 
-    process: subprocess.Popen[str]
+    process: Process
     log: Path
 
     def ask(self, method: str, path: str, body: object = None, **fields: str) -> tuple[int, dict[str, str], bytes]: ...
@@ -82,7 +84,6 @@ def test_sigterm_lets_running_streams_end_and_refuses_new_requests(start: Start)
     assert b'"finish_reason":"length"' in events[-3]
     assert server.process.wait(20) == 0
     # One line went to standard output, one for each exchange to the log.
-    assert server.process.stdout is not None
     assert server.process.stdout.read() == ""
     lines = [line for line in server.log.read_text().splitlines() if " seen chat " in line]
     assert len(lines) == 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,8 @@ import orjson
 import pytest
 
 from headgate.inference.sample_checkpoint import write_sample_checkpoint
+
+from ...prepared import Process
 
 DEMO = Path(__file__).parents[3] / "demo" / "models"
 # Letters of one to four bytes: broken and whole characters, and tokens held back for them.
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.timeout(150)
 class Server(Protocol):
     """What these tests use of a server."""
 
-    process: subprocess.Popen[str]
+    process: Process
 
     def ask(self, method: str, path: str, body: object = None, **fields: str) -> tuple[int, dict[str, str], bytes]: ...
 

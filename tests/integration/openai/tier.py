@@ -5,9 +5,10 @@ from __future__ import annotations
 import select
 import signal
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+from ...prepared import Process, start
 
 START_BOUND_S = 50.0
 
@@ -20,20 +21,17 @@ class Tier:
     checkpoint: Path
     log: Path
     port: int = 0
-    process: subprocess.Popen[str] | None = None
+    process: Process | None = None
 
     def start(self) -> None:
         """Start it; `wait` says when it serves."""
-        listen = f"127.0.0.1:{self.port}"
-        command = [sys.executable, "-m", "headgate.inference", "serve", str(self.checkpoint), "--listen", listen]
+        options = ("--listen", f"127.0.0.1:{self.port}", "--name", self.name)
         with self.log.open("a") as stderr:
-            self.process = subprocess.Popen(
-                [*command, "--name", self.name], stdout=subprocess.PIPE, stderr=stderr, text=True
-            )
+            self.process = start("headgate.inference", ("serve", str(self.checkpoint), *options), stderr)
 
     def wait(self) -> None:
         """Wait until it serves."""
-        assert self.process is not None and self.process.stdout is not None
+        assert self.process is not None
         readable, _, _ = select.select([self.process.stdout], [], [], START_BOUND_S)
         line = self.process.stdout.readline() if readable else ""
         assert line.startswith("listening on "), f"the tier did not start: {line!r}; log:\n{self.log.read_text()}"
@@ -60,6 +58,5 @@ class Tier:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        assert process.stdout is not None
         process.stdout.close()
         self.process = None

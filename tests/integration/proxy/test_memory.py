@@ -99,7 +99,7 @@ def test_peak_memory_of_a_gib_is_at_most_2_mib_above_that_of_a_warm_up(direction
     async def main() -> tuple[int, int]:
         async with (
             raw_server(serve, limit=1 << 18) as port,
-            gateway(plain(f"http://127.0.0.1:{port}", body_limit=0)) as gate,
+            gateway(plain(f"http://127.0.0.1:{port}", body_limit=0), is_fresh=True) as gate,
         ):
             return await peak_of(gate, WARM_UP), await peak_of(gate, LOAD)
 

@@ -82,7 +82,7 @@ def test_a_client_that_reads_nothing_stops_the_upstream_and_costs_little_memory(
     async def main() -> tuple[int, int]:
         async with (
             upstream(script) as served,
-            gateway(plain(served.url)) as gate,
+            gateway(plain(served.url), is_fresh=True) as gate,
             client(gate.port) as connected,
         ):
             before = gate.rss_bytes()
@@ -174,7 +174,7 @@ def test_an_upstream_that_takes_nothing_stops_the_uploading_client() -> None:
     async def main() -> tuple[int, int]:
         async with (
             raw_server(serve, limit=1024) as port,
-            gateway(plain(f"http://127.0.0.1:{port}", body_limit=0)) as gate,
+            gateway(plain(f"http://127.0.0.1:{port}", body_limit=0), is_fresh=True) as gate,
             client(gate.port) as connected,
         ):
             before, sent = gate.rss_bytes(), 0

@@ -81,8 +81,15 @@ class Members(RuleBasedStateMachine):
         eligible = self.eligible()
         assert chosen in eligible, "neither ejected nor found bad, but in a panic"
         assert chosen not in members or not eligible - members, "one already tried only where no other is there"
+        self.look()
         self.open.append(chosen)
         self.num_picks += 1
+
+    @rule()
+    def look(self) -> None:
+        """Not after each step: what is out of date is found by whoever comes next."""
+        assert set(self.cluster.outlier.eligible(self.now)) == self.eligible()
+        assert [m.well_since for m in self.known] == [known.well_since(self.now) for known in self.known.values()]
 
     def eligible(self) -> set[Member]:
         healthy = {m for m, known in self.known.items() if not known.is_bad and not known.is_out(self.now)}
@@ -95,7 +102,9 @@ class Members(RuleBasedStateMachine):
         member = self.open.pop(place % len(self.open))
         member.num_active -= 1
         self.num_ended += 1
-        self.cluster.report(member, outcome, self.now, latency_s)
+        if latency_s is not None:
+            self.cluster.observe(member, latency_s, self.now)
+        self.cluster.report(member, outcome, self.now)
         if outcome is not Outcome.NEUTRAL:
             self.count(self.known[member], outcome is Outcome.OK)
 
@@ -145,9 +154,6 @@ class Members(RuleBasedStateMachine):
 
     @invariant()
     def p19_at_most_a_share_or_one_is_out(self) -> None:
-        """And whoever is in again is known since when, for the slow start."""
-        self.cluster.outlier.eligible(self.now)
-        assert [m.well_since for m in self.known] == [known.well_since(self.now) for known in self.known.values()]
         num_out = self.cluster.outlier.num_ejected(self.now)
         assert num_out <= max(self.outlier.max_share * len(self.known), 1)
         assert len(self.known) > 1 or not num_out
@@ -174,7 +180,8 @@ def work_through(cluster: Cluster, num_requests: int, width: int) -> list[int]:
         if len(active) >= width:
             ended = active.pop(chance.randrange(len(active)))
             ended.num_active -= 1
-            cluster.report(ended, Outcome.OK, 1.0, 0.1)
+            cluster.observe(ended, 0.1, 1.0)
+            cluster.report(ended, Outcome.OK, 1.0)
         active.append(cluster.pick((), 1.0))
         counts[active[-1]] += 1
     return list(counts.values())

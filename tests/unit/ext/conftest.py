@@ -2,38 +2,6 @@
 
 from __future__ import annotations
 
-from types import ModuleType
-from typing import cast
+from ...implementations import event_type, scanner_type, sse_module, state_type, table_type
 
-import pytest
-
-from headgate.ext import IMPLEMENTATIONS, implementation
-from headgate.ext.route_table import RouteTable
-from headgate.ext.sse import Event, EventScanner, StreamState
-
-
-@pytest.fixture(scope="session", params=IMPLEMENTATIONS)
-def table_type(request: pytest.FixtureRequest) -> type[RouteTable]:
-    """The class under test. A compiled one that was not built is an error, never a skip."""
-    return cast(type[RouteTable], implementation("route_table", request.param).RouteTable)
-
-
-@pytest.fixture(scope="session", params=IMPLEMENTATIONS)
-def sse_module(request: pytest.FixtureRequest) -> ModuleType:
-    """The module behind `headgate.ext.sse` that is under test; the three types below are its own."""
-    return implementation("sse", request.param)
-
-
-@pytest.fixture(scope="session")
-def event_type(sse_module: ModuleType) -> type[Event]:
-    return cast(type[Event], sse_module.Event)
-
-
-@pytest.fixture(scope="session")
-def scanner_type(sse_module: ModuleType) -> type[EventScanner]:
-    return cast(type[EventScanner], sse_module.EventScanner)
-
-
-@pytest.fixture(scope="session")
-def state_type(sse_module: ModuleType) -> type[StreamState]:
-    return cast(type[StreamState], sse_module.StreamState)
+__all__ = ["event_type", "scanner_type", "sse_module", "state_type", "table_type"]

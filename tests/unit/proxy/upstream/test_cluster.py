@@ -97,9 +97,8 @@ def test_with_few_found_well_by_checks_all_are_asked() -> None:
 def test_the_quicker_member_gets_more() -> None:
     cluster = cluster_of(2)
     quick, slow = cluster.members
-    cluster.report(quick, Outcome.OK, 0.0, 0.1)
-    cluster.report(slow, Outcome.OK, 0.0, 0.3)
-    cluster.report(slow, Outcome.NEUTRAL, 0.0, 9.0)
+    cluster.observe(quick, 0.1, 0.0)
+    cluster.observe(slow, 0.3, 0.0)
     for _ in range(40):
         cluster.pick((), 0.0)
     assert (quick.num_active, slow.num_active) == (30, 10)
@@ -148,6 +147,7 @@ def test_the_gauges_follow_the_clusters_in_force() -> None:
     clusters["d"].breaker(None)
     fail(clusters["c"], clusters["c"].members[0], 1.0)
     clusters["d"].budget.withdraw(1.0)
+    clusters["c"].hedges.withdraw(1.0)
     lines = registry.render().decode().splitlines()
     assert [line for line in lines if not line.startswith("#")] == [
         'headgate_breaker_state{target="c/m"} 1',
@@ -158,6 +158,8 @@ def test_the_gauges_follow_the_clusters_in_force() -> None:
         'headgate_healthy_members{cluster="d"} 1',
         'headgate_budget_remaining{cluster="c"} 100',
         'headgate_budget_remaining{cluster="d"} 99',
+        'headgate_hedge_budget_remaining{cluster="c"} 9',
+        'headgate_hedge_budget_remaining{cluster="d"} 10',
     ]
     del clusters["c"]
     assert b'"c' not in registry.render()

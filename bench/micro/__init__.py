@@ -1,0 +1,1 @@
+"""What single parts cost, as multiples of something known that is timed in the same run."""
