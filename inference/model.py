@@ -56,7 +56,7 @@ class _Decoder(nn.Module):
         self._rope = Rope(config)
         # Without the filling by chance that is made for training: it loads torch's compiler to do nothing on "meta".
         rows = torch.empty(config.vocab_size, config.hidden_size)
-        self.embed_tokens = nn.Embedding.from_pretrained(rows, freeze=False)
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size, _weight=rows)
         self.layers = nn.ModuleList(_Layer(config, index) for index in range(config.num_hidden_layers))
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
 
