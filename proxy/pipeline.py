@@ -51,7 +51,9 @@ class Pipeline:
         exchange.route = program.view
         exchange.params = params
         exchange.groups = program.view.groups
-        exchange.deadline = self._body.deadline = min(exchange.deadline, exchange.now() + program.deadline_s)
+        until = exchange.now() + program.deadline_s
+        exchange.is_hurried = exchange.deadline < until
+        exchange.deadline = self._body.deadline = min(exchange.deadline, until)
         if request.is_upgrade and not program.is_websocket_allowed:
             request.is_upgrade = False
         self._body.limit(program.replay_buffer_bytes, program.view.body_limit_bytes)

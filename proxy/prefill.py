@@ -16,7 +16,7 @@ from .verdicts import PrefillStyle
 
 _LIMITS = ("max_tokens", "max_completion_tokens")
 # What an answer is bound to as a whole, while its continuation would be bound to it anew, or says beside its text. With
-# tools the service tells text and calls apart, and would see the rest alone.
+# tools the service tells text and calls apart, and would see the rest alone; least tokens would be counted anew.
 _BINDING = (
     "tools",
     "functions",
@@ -29,6 +29,8 @@ _BINDING = (
     "guided_choice",
     "guided_grammar",
     "structured_outputs",
+    "structural_tag",
+    "min_tokens",
     "json_schema",
     "regex",
     "ebnf",
@@ -55,7 +57,7 @@ def tokens_allowed(body: bytes) -> float:
 
 
 def _is_plain(values: Mapping[str, object]) -> bool:
-    is_bound = any(values.get(name) for name in _BINDING)
+    is_bound = any(values.get(name) not in (None, False, [], 0) for name in _BINDING)  # {} is a grammar, too
     return not is_bound and all(values.get(name, plain) == plain for name, plain in _PLAIN.items())
 
 

@@ -129,6 +129,7 @@ class TargetCalls:
             is_body_whole=self._is_body_whole,
             tokens_allowed=self._tokens_allowed,
             is_usage_wanted=self._is_usage_wanted and program.resume_tries > 0,
+            is_hurried=self._exchange.is_hurried,
             on_informational=interim,
         )
         dispatch = Dispatch(work, served)

@@ -118,7 +118,8 @@ def _hedge_times(at: Path, route: RouteConfig, config: Config, shapes: tuple[Sha
         yield path, f"got {after}, the deadline ({deadline}) comes first, wanted less than that"
         return
     late = never_hedged(route, config.clusters, shapes)
-    if late:
+    asked = {name for shape in shapes for group in shape for name in group}
+    if late and asked == set(late):  # else it is meant for those that it reaches
         named = [f"`{name}` is given up after {duration_text(round(span_s, 3))}" for name, span_s in late.items()]
         more = f" and {len(named) - MAX_NAMED} more" if len(named) > MAX_NAMED else ""
         yield path, f"got {after}, {', '.join(named[:MAX_NAMED])}{more}, wanted less than that"

@@ -104,7 +104,7 @@ class Breaker(Section):
 
 
 class RetryBudget(Section):
-    """How many retries and hedges there may be over all requests to the cluster."""
+    """How many retries and resumes there may be over all requests to the cluster; hedges have a budget of their own."""
 
     ratio: Share = Field(default=0.2, description="Share of the requests in the window.")
     floor: Annotated[Number, Field(ge=0, le=1_000_000)] = Field(

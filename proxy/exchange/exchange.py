@@ -41,7 +41,8 @@ class Exchange:
 
     Plugins read everything here, and write only `state` (keyed by their own class), `extra` (log fields) and
     `request` in `headgate_request`; an auth plugin also takes its credential out of `request.fields`. `deadline` is an
-    instant of the running loop's clock, `now()` reads it. `priority` is what the client asked for, capped by its
+    instant of the running loop's clock, `now()` reads it; `is_hurried`: the client has set one before the route's own.
+    `priority` is what the client asked for, capped by its
     identity.
     """
 
@@ -53,6 +54,7 @@ class Exchange:
         "groups",
         "identity",
         "is_fallback_off",
+        "is_hurried",
         "model",
         "models",
         "now",
@@ -80,6 +82,7 @@ class Exchange:
         self.asked_priority = DEFAULT
         self.priority = DEFAULT
         self.is_fallback_off = False
+        self.is_hurried = False
         self.state: dict[type, Any] = {}
         self.extra: dict[str, str] = {}
         self.traceparent: str = ""

@@ -15,13 +15,19 @@ class Report(StrEnum):
     OK = "ok"
     FAILED = "failed"
     DOWN = "down"  # a 503 that names no time: the endpoint answers, the service behind it is out of order
+    SILENT = "silent"  # nothing came in the time that it had; how much that was is not always its own fault
     NEUTRAL = "neutral"  # busy, the client's own fault, gone, or lost against another attempt
+
+
+_SILENT = frozenset({"connect_timeout", "silent", "first_event_timeout", "stalled"})
 
 
 def report_of(kind: str, status: int = 0, retry_after_s: float | None = None) -> Report:
     """Return what an error of that name, or a head with that status, says of the target where it happened."""
     if status == 503 and retry_after_s is None:
         return Report.DOWN
+    if kind in _SILENT:
+        return Report.SILENT
     return Report.NEUTRAL if kind in NEUTRAL or kind not in CAUSES else Report.FAILED
 
 

@@ -92,7 +92,8 @@ class UpstreamAttempt:
             return await member.pool.acquire(until, fresh=self.attempt.is_fresh)
         except GatewayError as error:
             if error.kind.name == "deadline" and until < deadline:  # not by the clock: a timer may be early by a bit
-                raise GatewayError("pool_full", error.detail) from error
+                is_opening = isinstance(error.__cause__, GatewayError)
+                raise GatewayError("connect_timeout" if is_opening else "pool_full", error.detail) from error
             raise
 
     def _timer(self) -> tuple[float, str]:

@@ -67,7 +67,8 @@ class Connector:
             async with asyncio.timeout_at(until):
                 await create(lambda: wire, sock=sock, **options)
         except TimeoutError:
-            raise GatewayError("connect_timeout", f"{endpoint.authority}: the TLS handshake took too long") from None
+            why = "no answer in time" if endpoint.tls is None else "the TLS handshake took too long"
+            raise GatewayError("connect_timeout", f"{endpoint.authority}: {why}") from None
         except OSError as error:  # every ssl.SSLError is one
             kind = "connect_failed" if endpoint.tls is None else "tls_failed"
             raise GatewayError(kind, f"{endpoint.authority}: {error or type(error).__name__}") from error

@@ -47,7 +47,7 @@ class Dispatch:
     def __init__(self, work: Work, served: Served) -> None:
         self._work = work
         self._loop = asyncio.get_running_loop()
-        self._gate = ClusterGate(work.targets, work.clusters)
+        self._gate = ClusterGate(work.targets, work.clusters, is_hurried=work.is_hurried)
         self._machine = ExchangeMachine(work.plan, random.random, self._gate)
         self._continuity = Continuity(work)
         served.preferred = work.targets[0]

@@ -14,6 +14,7 @@ from .health.outcome import Outcome
 _OUTCOMES = {
     Report.OK: Outcome.OK,
     Report.FAILED: Outcome.FAILED,
+    Report.SILENT: Outcome.FAILED,
     Report.DOWN: Outcome.NEUTRAL,
     Report.NEUTRAL: Outcome.NEUTRAL,
 }
@@ -38,11 +39,12 @@ class ClusterGate:
     `continuing` are the targets that could go on with the committed answer; None: that is not known.
     """
 
-    __slots__ = ("_clusters", "_forced", "_targets", "continuing")
+    __slots__ = ("_clusters", "_forced", "_is_hurried", "_targets", "continuing")
 
-    def __init__(self, targets: Sequence[Target], clusters: Mapping[str, Cluster]) -> None:
+    def __init__(self, targets: Sequence[Target], clusters: Mapping[str, Cluster], *, is_hurried: bool = False) -> None:
         self._targets = targets
         self._clusters = clusters
+        self._is_hurried = is_hurried
         self._forced: int | None = None  # the target that is asked although its breaker is open
         self.continuing: tuple[int, ...] | None = None
 
@@ -93,11 +95,13 @@ class ClusterGate:
         ticket = attempt.ticket
         if not isinstance(ticket, Ticket):
             return
+        if report is Report.SILENT and self._is_hurried:
+            report = Report.NEUTRAL  # or one client in a hurry could put a slow target out of order for all
         if ticket.member is not None:
             ticket.cluster.report(ticket.member, _OUTCOMES[report], now)
         if report is Report.OK:
             ticket.breaker.succeeded(now, ticket.number)
-        elif report is Report.FAILED or report is Report.DOWN:
+        elif report is not Report.NEUTRAL:
             ticket.breaker.failed(now, ticket.number, ticket.member)
         else:
             ticket.breaker.abandoned(now, ticket.number)

@@ -32,6 +32,7 @@ class Work:
     `new_progress` makes what follows the event stream of an inference answer; None: nobody does. `is_body_whole`: the
     request's body is there and can be sent twice. `tokens_allowed`: how many tokens an answer may have that is to go on
     from its text, 0 where none is. `is_usage_wanted`: the client asked for the usage at the end of a stream.
+    `is_hurried`: the client gave less time than the route would.
     """
 
     plan: Plan
@@ -42,6 +43,7 @@ class Work:
     is_body_whole: Callable[[], bool] = bool
     tokens_allowed: Callable[[], float] = float
     is_usage_wanted: bool = False
+    is_hurried: bool = False
     on_informational: Callable[[ResponseHead], None] | None = None
 
 

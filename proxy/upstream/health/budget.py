@@ -1,6 +1,6 @@
 """How many attempts may be made besides the first ones.
 
-An outage must not multiply the load on what is left: over all exchanges, retries and hedges stay a share of the
+An outage must not multiply the load on what is left: over all exchanges, what is tried again stays a share of the
 requests. A fallback to another cluster is no retry: it costs the cluster that failed nothing, and is bounded by the
 attempts of its exchange (`max_attempts`).
 """

@@ -46,6 +46,8 @@ def report_of(plan: Plan, heard: Heard) -> Report:
         return Report.DOWN
     if heard.state is State.RESUMING and heard.kind == "head" and heard.status < 500:
         return Report.NEUTRAL
+    if kind in ("connect_timeout", "silent", "first_event_timeout", "stalled"):
+        return Report.SILENT
     return Report.NEUTRAL if kind in NEUTRAL or kind not in CAUSES else Report.FAILED
 
 

@@ -50,7 +50,7 @@ class Breaker:
         self.has_probe = False
         if report is Report.OK:
             self.failures = 0
-        elif report is Report.FAILED:
+        elif report in (Report.FAILED, Report.SILENT):
             self.failures += 1
             self.open_until = now + OPEN_S
 

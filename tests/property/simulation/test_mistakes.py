@@ -75,3 +75,12 @@ def test_a_break_before_the_head_has_left_gets_an_answer_of_its_own() -> None:
     (got,) = held(Scenario((question,), fates, options=options, latency_s=0.002)).got
     assert (got.status, got.end) == (502, "whole")
     assert json.loads(got.body)["error"]["code"] == "truncated"
+
+
+def test_a_client_in_a_hurry_puts_no_target_out_of_order_for_others() -> None:
+    """Its third of a short deadline is less than a healthy target takes: twice that opened the breaker for all."""
+    fates = (((Fate(head_s=0.4),),), ((Fate(),),))
+    hurried = (("X-Headgate-Deadline-Ms", "900"),)
+    visitors = [Visitor(number, at=2.0 * number, body=STREAM, fields=hurried) for number in range(4)]
+    history = held(Scenario((*visitors, Visitor(4, at=8.0, body=STREAM)), fates))
+    assert [got.fields["x-headgate-target"] for got in history.got] == [*["cluster1"] * 4, "cluster0"]

@@ -138,6 +138,6 @@ def test_only_so_many_clusters_are_named() -> None:
     )[:1]
     assert "the deadline (2m) comes first" in said
     (said,) = warnings_of(
-        f"{CHAT}targets: [{', '.join(names)}]\nhedge: {{after: 119s}}\ndeadline: 2m", clusters=clusters
+        f"{CHAT}targets: [[{', '.join(names)}]]\nhedge: {{after: 122s}}\nfallback: {{on: [status]}}", clusters=clusters
     )
-    assert said.count("is given up") == 3 and " and 1 more, wanted" in said
+    assert said.count("is given up") == 3 and " and 2 more, wanted" in said
