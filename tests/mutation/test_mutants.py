@@ -132,6 +132,21 @@ def test_a_fork_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.M
     assert run_forked([str(file), f"--rootdir={tmp_path}"]) == TIMED_OUT
 
 
+def test_a_law_that_fails_is_not_made_to_fail_in_the_simplest_way(tmp_path: Path) -> None:
+    file, log = tmp_path / "test_it.py", tmp_path / "log"
+    file.write_text(
+        "from hypothesis import given, strategies as st\n"
+        "@given(st.lists(st.integers(0, 1000)))\n"
+        "def test_it(numbers):\n"
+        f"    with open({str(log)!r}, 'a') as log:\n"
+        "        log.write('-' if sum(numbers) > 1000 else '+')\n"
+        "    assert sum(numbers) <= 1000\n"
+    )
+    assert run_forked([str(file), f"--rootdir={tmp_path}"]) == KILLED
+    tries = log.read_text()
+    assert len(tries) - tries.index("-") <= 5, "it is tried again to tell of it, no more"
+
+
 def test_what_was_compiled_of_one_mutant_is_not_taken_for_the_next(tmp_path: Path) -> None:
     """It was when a module was put back, and the next module's tests failed without a mutant."""
     path = tmp_path / "it.py"

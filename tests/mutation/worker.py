@@ -15,6 +15,7 @@ import sys
 import hypothesis.stateful
 import hypothesis.strategies
 import pytest
+from hypothesis import Phase, settings
 
 TIMEOUT_S = 60.0
 KILLED, SURVIVED, TIMED_OUT, UNUSABLE = "killed", "survived", "timed-out", "unusable"
@@ -23,6 +24,16 @@ OPTIONS = ("-xq", "-pno:randomly", "-pno:cacheprovider", "-Wignore::pytest.Pytes
 NO_RESULT = 99
 # A module that cannot even be imported makes tests unknown: to pytest this is a wrong way to call it.
 FAILED_CODES = (pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED, pytest.ExitCode.USAGE_ERROR)
+
+
+class _Hasty:
+    """A plugin of pytest: one failure is enough, the smallest one is nobody's concern here."""
+
+    @staticmethod
+    def pytest_configure() -> None:
+        phases = [phase for phase in settings().phases if phase not in (Phase.shrink, Phase.explain)]
+        settings.register_profile("hasty", settings(), phases=phases)
+        settings.load_profile("hasty")
 
 
 def run_forked(tests: list[str]) -> str:
@@ -34,7 +45,7 @@ def run_forked(tests: list[str]) -> str:
             quiet = os.open(os.devnull, os.O_WRONLY)
             os.dup2(quiet, 1)
             os.dup2(quiet, 2)
-            code = pytest.main([*OPTIONS, *tests])
+            code = pytest.main([*OPTIONS, *tests], plugins=[_Hasty()])
         finally:
             os._exit(code)
     watch = os.pidfd_open(pid)

@@ -51,7 +51,7 @@ class Balancer(Generic[AnyMember]):
         if self._num_samples < _MEAN_OF:
             self._num_samples += 1
         self._mean_s += (latency_s - self._mean_s) / self._num_samples
-        if member.sampled_at is None or latency_s >= member.latency_s:
+        if latency_s >= member.latency_s:
             member.latency_s = latency_s
         else:
             kept = exp((member.sampled_at - now) / TAU_S)
@@ -65,9 +65,8 @@ class Balancer(Generic[AnyMember]):
 
     def latency_s(self, member: MemberState, now: float) -> float:
         """Return the latency expected of `member` at `now`."""
-        latency_s, sampled_at = self._mean_s, member.sampled_at
-        if sampled_at is not None:
-            latency_s += (member.latency_s - latency_s) * exp((sampled_at - now) / TAU_S)
+        latency_s = self._mean_s
+        latency_s += (member.latency_s - latency_s) * exp((member.sampled_at - now) / TAU_S)
         return latency_s if latency_s > _LEAST_LATENCY_S else _LEAST_LATENCY_S
 
     def slow_start(self, member: MemberState, now: float) -> float:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from enum import IntEnum, StrEnum
+from enum import IntEnum, StrEnum, auto
 
 
 class Admission(StrEnum):
@@ -28,10 +28,10 @@ class Admission(StrEnum):
     `OPEN`: ask other targets first.
     """
 
-    CLOSED = "closed"
-    PROBE = "probe"
-    RAMPED = "ramped"
-    OPEN = "open"
+    CLOSED = auto()
+    PROBE = auto()
+    RAMPED = auto()
+    OPEN = auto()
 
 
 class BreakerState(IntEnum):
@@ -91,6 +91,12 @@ class Breaker:
         "_state",
         "ticket",
     )
+    # Known from the first opening on, or from the first probe, or from the first ramp.
+    _num_failed_probes: int
+    _due: float  # when a probe may go
+    _probe: int  # its ticket
+    _ramp_since: float
+    _credit: float
 
     def __init__(self, settings: BreakerSettings, num_members: Callable[[float], int] = _one) -> None:
         if settings.failures < 1 or not settings.probes_s:
@@ -100,11 +106,6 @@ class Breaker:
         self._state = _CLOSED
         self._num_failures = 0
         self._failed_members: set[Hashable] = set()  # of the failures in a row; bounded by the endpoints
-        self._num_failed_probes = 0
-        self._due = 0.0  # when a probe may go
-        self._probe = 0  # its ticket
-        self._ramp_since = 0.0
-        self._credit = 0.0
         self._began = 0  # the first ticket that counts in the present state
         self.ticket = 0
 
@@ -178,7 +179,6 @@ class Breaker:
 
     def abandoned(self, now: float, ticket: int | None = None) -> None:
         """An attempt ended without saying anything of the target: a probe is given back, nothing counts."""
-        self._settle(now)
         if self._is_probe(ticket):
             self._state = _OPEN
             self._due = now

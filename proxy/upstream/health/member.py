@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from math import inf
+
 
 class MemberState:
     """The state of one member of a cluster, kept by the outlier detection and the balancer.
 
-    `num_active` counts attempts from the pick on. Instants are None where there is none.
+    `num_active` counts attempts from the pick on. Instants of health are None where there is none.
     """
 
     __slots__ = (
@@ -25,7 +27,7 @@ class MemberState:
         self.weight = weight
         self.num_active = 0
         self.latency_s = 0.0  # the peak that decays, as it stood at `sampled_at`
-        self.sampled_at: float | None = None
+        self.sampled_at = -inf
         self.num_failures = 0  # in a row
         self.num_ejections = 0  # those not forgotten yet
         self.ejected_until: float | None = None  # stays after the end of the last ejection

@@ -105,7 +105,7 @@ class OutlierDetector(Generic[AnyMember]):
         return sum(_is_out(member, now) for member in self._ejected)
 
     def _is_healthy(self, member: AnyMember, now: float) -> bool:
-        return not member.is_checked_bad and not (member in self._ejected and _is_out(member, now))
+        return not member.is_checked_bad and not _is_out(member, now)
 
     def _eject(self, member: AnyMember, now: float) -> None:
         settings = self._settings

@@ -10,7 +10,7 @@ from headgate.proxy.exchange.attempt import Attempt, Phase, Purpose
 from headgate.proxy.exchange.command import COMMIT, HOLD, WAIT, Break, GiveUp
 from headgate.proxy.exchange.gate import Report
 from headgate.proxy.exchange.machine import ExchangeMachine
-from headgate.proxy.exchange.plan import FallbackRule, HedgeRule, HoldRule, RetryRule
+from headgate.proxy.exchange.plan import SILENCES, FallbackRule, HedgeRule, HoldRule, RetryRule, Timeouts
 from headgate.proxy.exchange.states import State
 
 from .examples import GOOD, ONE, RESET, SILENT, TWO, busy, end, starts
@@ -236,10 +236,27 @@ def test_a_retry_that_was_denied_is_not_asked_for_twice() -> None:
 def test_a_slow_answer_that_cannot_be_continued_has_all_of_its_time(is_resumable: bool) -> None:
     """It was cut after a third of the time that was left, to leave time for what could not be."""
     machine = ExchangeMachine(replace(ONE, commit="first_event", resume_tries=3), lambda: 0.0)
-    machine.is_resumable = is_resumable
+    if is_resumable:
+        machine.is_resumable = True  # by its driver; until then it is not
     attempt = machine.start(0.0)
     assert isinstance(attempt, Attempt)
     machine.connected(attempt, 0.0)
     machine.answered(attempt, 200, 0.0)
     machine.began(attempt, 0.0)
     assert machine.timer_of(attempt) == ((10.0, "stalled") if is_resumable else (30.0, "deadline"))
+    assert machine.begin_by(attempt) == (10.0 if is_resumable else float("inf"))
+
+
+@pytest.mark.parametrize(
+    ("on", "begin_by"), ((SILENCES, 12.0), (SILENCES - {"silent"}, float("inf")), (SILENCES | {"reset"}, 12.0))
+)
+def test_those_who_are_asked_later_leave_a_share_where_all_silence_leads_on(
+    on: frozenset[str], begin_by: float
+) -> None:
+    plan = replace(TWO, timeouts=(Timeouts(),) * 3, retry=RetryRule(1), fallback=FallbackRule(on))
+    machine = ExchangeMachine(plan, lambda: 0.0)
+    first = machine.start(0.0)
+    assert isinstance(first, Attempt)
+    second = machine.failed(first, "connect_timeout", 3.0, has_sent=False)
+    assert isinstance(second, Attempt)
+    assert machine.begin_by(second) == begin_by

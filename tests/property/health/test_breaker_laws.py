@@ -45,6 +45,18 @@ class Breakers(RuleBasedStateMachine):
         if admission is Admission.PROBE:
             self.model.probe = self.open[-1]
 
+    @precondition(lambda self: self.model.state is BreakerState.OPEN)
+    @rule()
+    def wait_for_the_probe(self) -> None:
+        self.now = max(self.now, self.model.due)
+        self.ask()
+
+    @precondition(lambda self: self.model.probe in self.open)
+    @rule(is_well=st.booleans())
+    def end_the_probe(self, is_well: bool) -> None:
+        end = self.succeed if is_well else self.fail
+        end(next(place for place, attempt in enumerate(self.open) if attempt is self.model.probe))
+
     @precondition(lambda self: self.breaker.peek(self.now) is Admission.OPEN)
     @rule()
     def force(self) -> None:

@@ -13,6 +13,7 @@ from headgate.proxy.upstream.health.budget import NUM_BUCKETS, RetryBudget
 WINDOW = NUM_BUCKETS  # ticks, so that a part of the window is one
 RATIOS = st.sampled_from((0.0, 0.125, 0.25, 0.5, 1.0))
 FLOORS = st.sampled_from((0.0, 0.125, 0.25, 0.5))
+BEGINNINGS = st.sampled_from((0.0, 1000.0))  # a clock may begin with the budget
 # Ticks gone by since the step before, in quarters; then that many requests, and that many asks for a retry.
 STEPS = st.lists(
     st.tuples(st.integers(0, 12) | st.integers(0, 400), st.integers(0, 6), st.integers(0, 12)), min_size=1, max_size=60
@@ -33,9 +34,11 @@ class Log:
         return sum(first <= instant <= last for instant in self.grants)
 
 
-def drive(budget: RetryBudget, steps: list[tuple[int, int, int]], ratio: float, floor: float) -> Log:
+def drive(
+    budget: RetryBudget, steps: list[tuple[int, int, int]], ratio: float, floor: float, beginning: float = 1000.0
+) -> Log:
     """Follow the schedule; hold every answer against the log."""
-    log, now = Log(), 1000.0
+    log, now = Log(), beginning
     for quarters, num_requests, num_retries in steps:
         now += quarters / 4
         for _ in range(num_requests):
@@ -59,12 +62,12 @@ def check_not_stingy(log: Log, now: float, ratio: float, floor: float) -> None:
     assert num_granted + 1 > ratio * num_requests + floor * WINDOW
 
 
-@given(RATIOS, FLOORS, STEPS)
+@given(RATIOS, FLOORS, STEPS, BEGINNINGS)
 @settings(max_examples=200, deadline=None)
 def test_p6_no_window_up_to_a_grant_holds_more_than_its_share(
-    ratio: float, floor: float, steps: list[tuple[int, int, int]]
+    ratio: float, floor: float, steps: list[tuple[int, int, int]], beginning: float
 ) -> None:
-    log = drive(RetryBudget(ratio, floor, WINDOW), steps, ratio, floor)
+    log = drive(RetryBudget(ratio, floor, WINDOW), steps, ratio, floor, beginning)
     for instant in log.grants:
         first = instant - WINDOW
         allowed = Fraction(ratio) * log.num_deposits(first, instant) + Fraction(floor) * WINDOW

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from headgate.proxy.upstream.health.breaker import Admission, Breaker, BreakerSettings, BreakerState
@@ -99,6 +101,16 @@ def test_a_failure_in_the_ramp_opens_it_again_and_the_others_of_the_ramp_count_n
     assert (breaker.state(19.0), breaker.peek(26.9), breaker.peek(27.0)) == (OPEN, Admission.OPEN, Admission.PROBE)
 
 
+def test_a_failure_reported_once_the_ramp_is_over_does_not_open_it_alone() -> None:
+    breaker = opened()
+    breaker.succeeded(10.0, attempt(breaker, 10.0))
+    tickets = [attempt(breaker, 16.0) for _ in range(2)]
+    breaker.failed(18.0, tickets[0])
+    assert breaker.state(18.0) is CLOSED
+    breaker.failed(18.0, tickets[1])
+    assert breaker.state(18.0) is OPEN
+
+
 def test_every_opening_begins_with_the_first_waits_and_an_empty_ramp() -> None:
     breaker = opened()
     breaker.failed(10.0, attempt(breaker, 10.0))
@@ -186,11 +198,28 @@ def test_endpoints_that_failed_before_a_success_are_not_counted() -> None:
     assert breaker.state(0.0) is CLOSED
 
 
-def test_the_last_healthy_endpoint_opens_it_alone() -> None:
-    breaker = Breaker(BreakerSettings(), lambda now: 1)
+def test_endpoints_that_failed_before_it_closed_are_not_counted() -> None:
+    breaker = Breaker(BreakerSettings(), lambda now: 2)
+    for member in ("a", "b"):
+        breaker.failed(0.0, attempt(breaker, 0.0), member)
+    breaker.forced(1.0)
+    breaker.succeeded(1.0, breaker.ticket)
+    for _ in range(3):
+        breaker.failed(2.0, attempt(breaker, 2.0), "b")
+    assert breaker.state(2.0) is CLOSED
+
+
+@pytest.mark.parametrize("arguments", [(), (lambda now: 1,)])
+def test_the_last_healthy_endpoint_opens_it_alone(arguments: tuple[Callable[[float], int], ...]) -> None:
+    breaker = Breaker(BreakerSettings(), *arguments)
     for _ in range(2):
         breaker.failed(0.0, attempt(breaker, 0.0), "a")
     assert breaker.state(0.0) is OPEN
+
+
+def test_the_numbers_of_its_states_are_those_that_the_metric_is_documented_with() -> None:
+    assert [int(state) for state in (CLOSED, OPEN, HALF_OPEN, RAMPING)] == [0, 1, 2, 3]
+    assert [state.name for state in BreakerState] == ["CLOSED", "OPEN", "HALF_OPEN", "RAMPING"]
 
 
 def test_looking_changes_nothing() -> None:
@@ -198,6 +227,11 @@ def test_looking_changes_nothing() -> None:
     assert [breaker.peek(10.0) for _ in range(3)] == [Admission.PROBE] * 3
     assert breaker.state(10.0) is OPEN
     assert breaker.admit(10.0) is Admission.PROBE
+    breaker.succeeded(10.0, breaker.ticket)
+    for now in (10.0, 12.0, 14.0, 16.0, 17.0):
+        seen = {breaker.peek(now) for _ in range(3)}
+        assert seen == {breaker.admit(now)}
+    assert breaker.peek(17.0) is Admission.RAMPED
 
 
 @pytest.mark.parametrize("settings", [BreakerSettings(failures=0), BreakerSettings(probes_s=())])

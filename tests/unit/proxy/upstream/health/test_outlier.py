@@ -27,6 +27,24 @@ def test_the_third_failure_in_a_row_ejects_and_says_so() -> None:
     assert detector.eligible(0.0) == [members[1]]
 
 
+def test_a_success_between_failures_keeps_it_in() -> None:
+    members = [MemberState(), MemberState()]
+    detector = OutlierDetector(OutlierSettings(failures=2), members)
+    for _ in range(3):
+        assert not detector.failed(members[0], 0.0)
+        detector.succeeded(members[0])
+    assert fail(detector, members[0], 0.0, times=2) == [False, True]
+
+
+def test_where_nobody_has_tuned_it_half_of_them_may_be_out_and_with_fewer_than_half_all_are_asked() -> None:
+    members = [MemberState() for _ in range(4)]
+    detector = OutlierDetector(OutlierSettings(), members)
+    assert [fail(detector, member, 0.0)[2] for member in members] == [True, True, False, False]
+    assert detector.eligible(0.0) == members[2:]
+    detector.checked(members[2], False, 0.0)
+    assert detector.eligible(0.0) is members
+
+
 def test_one_that_fails_on_after_its_ejection_is_out_for_longer_each_time_up_to_a_minute() -> None:
     members = [MemberState(), MemberState()]
     detector, now, spans = OutlierDetector(OutlierSettings(), members), 0.0, []
@@ -57,6 +75,26 @@ def test_whoever_is_in_again_is_known_since_when() -> None:
     detector.checked(members[1], True, 7.0)
     assert detector.eligible(25.0) is members
     assert [member.well_since for member in members] == [10.0, 7.0]
+
+
+def test_whoever_checks_find_bad_is_not_asked_until_they_find_it_well() -> None:
+    members = [MemberState() for _ in range(3)]
+    detector, seen = OutlierDetector(OutlierSettings(), members), []
+    for place, is_well in ((0, False), (0, False), (1, False), (1, True), (0, True)):
+        detector.checked(members[place], is_well, 0.0)
+        eligible = detector.eligible(0.0)
+        seen.append((detector.num_healthy(0.0), [members.index(member) for member in eligible]))
+    assert seen == [(2, [1, 2]), (2, [1, 2]), (1, [0, 1, 2]), (2, [1, 2]), (3, [0, 1, 2])]
+
+
+def test_an_ejection_is_forgotten_from_its_end_on_though_nobody_looked() -> None:
+    members = [MemberState(), MemberState()]
+    detector = OutlierDetector(OutlierSettings(), members)
+    fail(detector, members[0], 0.0)  # out until 10
+    detector.checked(members[0], False, 100.0)
+    detector.checked(members[0], True, 101.0)
+    fail(detector, members[0], 102.0)
+    assert members[0].ejected_until == 112.0
 
 
 def test_checks_that_find_it_well_again_end_its_ejection() -> None:
