@@ -7,14 +7,24 @@ PIP := $(BIN)/pip --disable-pip-version-check
 TORCH := torch==2.13.0
 SOURCES := setup.py pyproject.toml constraints.txt $(wildcard ext/*.pyx ext/*.pxi)
 
-.PHONY: run test test-servers setup system lint types wheel bench scorecard soak mutants clean
+.PHONY: run test test-kernels test-servers gpu setup system lint types wheel bench scorecard soak mutants clean
 
 run: $(VENV)/.run
 	$(BIN)/headgate demo $(ARGS)
 
 test: $(VENV)/.dev
-	$(BIN)/pytest -q tests --ignore=tests/servers --ignore=tests/gpu --ignore=tests/wheel $(ARGS)
+	$(BIN)/pytest -q tests --ignore=tests/servers --ignore=tests/gpu --ignore=tests/wheel --ignore=tests/kernels $(ARGS)
 	HEADGATE_NO_EXTENSIONS=1 $(BIN)/pytest -q tests/unit/ext tests/property/ext
+
+# Triton decides as it is imported whether it interprets or compiles: a process for each, side by side.
+test-kernels: $(VENV)/.dev
+	@TRITON_INTERPRET=1 $(BIN)/pytest -q tests/kernels --ignore=tests/kernels/test_compiled.py $(ARGS) & interpreted=$$!; \
+	$(BIN)/pytest -q tests/kernels/test_compiled.py $(ARGS); compiled=$$?; wait $$interpreted && exit $$compiled
+
+# On a machine with a GPU, torch and Triton, and nothing else: no installation, nothing fetched.
+gpu:
+	@mkdir -p build/gpu && ln -sfn ../.. build/gpu/headgate
+	PYTHONPATH=build/gpu:. $(PYTHON) -m bench.kernels $(ARGS)
 
 test-servers: $(VENV)/.dev
 	@for need in curl; do command -v $$need >/dev/null || { echo "missing: $$need; run: sudo apt-get install -y curl"; exit 1; }; done

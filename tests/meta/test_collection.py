@@ -36,11 +36,11 @@ def test_no_test_of_a_module_hides_another_of_the_same_name() -> None:
 
 
 def test_every_folder_of_tests_is_one_that_is_run() -> None:
-    """`make test` runs all but what needs servers, a wheel or a device; those are run by themselves."""
+    """`make test` runs all but what needs servers, a wheel, a device or a process of its own: those run alone."""
     recipes = (ROOT / "Makefile").read_text() + (ROOT / ".ci" / "wheel").read_text()
     left_out = set(re.findall(r"--ignore=tests/(\w+)", recipes))
     run_alone = set(re.findall(r"-q tests/(\w+) ", recipes))
-    assert left_out == {"gpu", "servers", "wheel"}
+    assert left_out == {"gpu", "kernels", "servers", "wheel"}
     folders = {path.parts[1] for path in python_files("tests") if len(path.parts) > 2}
     assert folders & left_out <= run_alone
     assert folders - left_out == {"conformance", "integration", "meta", "mutation", "property", "unit"}
