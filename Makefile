@@ -18,8 +18,8 @@ test: $(VENV)/.dev
 
 # Triton decides as it is imported whether it interprets or compiles: a process for each, side by side.
 test-kernels: $(VENV)/.dev
-	@TRITON_INTERPRET=1 $(BIN)/pytest -q tests/kernels --ignore=tests/kernels/test_compiled.py $(ARGS) & interpreted=$$!; \
-	$(BIN)/pytest -q tests/kernels/test_compiled.py $(ARGS); compiled=$$?; wait $$interpreted && exit $$compiled
+	@TRITON_INTERPRET=1 $(BIN)/pytest -q tests/kernels --ignore=tests/kernels/test_compiled.py --ignore=tests/kernels/test_rehearsal.py $(ARGS) & interpreted=$$!; \
+	$(BIN)/pytest -q tests/kernels/test_compiled.py tests/kernels/test_rehearsal.py $(ARGS); compiled=$$?; wait $$interpreted && exit $$compiled
 
 # On a machine with a GPU, torch and Triton, and nothing else: no installation, nothing fetched.
 gpu:

@@ -9,5 +9,5 @@ triton alone: it has to run on a machine that has nothing else.
 
 import os
 
-_ALL = ("rms_norm", "rope_latent", "gate", "moe_align", "moe_experts", "mla_decode", "sample")
+_ALL = ("rms_norm", "rope_latent", "gate", "moe_align", "moe_experts", "mla_decode", "mla_prefill", "sample")
 NAMES = tuple(name for name in os.environ.get("HEADGATE_KERNELS", "").split(",") if name) or _ALL
