@@ -166,6 +166,7 @@ class Inside:
     reloader: Reloader
     ledger: Ledger
     snapshots: list[Snapshot] = field(default_factory=list)
+    foreign: frozenset[tuple[str, str]] = frozenset()  # descriptors that were open before it served
     pristine: Counter[str] = field(default_factory=Counter)  # what was held before it served
     empty: Counter[str] = field(default_factory=Counter)  # and before the first exchange
 
@@ -194,7 +195,8 @@ class Inside:
 
     def held(self) -> Counter[str]:
         """Everything that an exchange may take, by what it is; what there is none of is left out."""
-        held = Counter({"exchanges under way": self.gateway.observer.num_inflight, "descriptors": _num_descriptors()})
+        held = Counter({"exchanges under way": self.gateway.observer.num_inflight})
+        held["descriptors"] = len(_descriptors() - self.foreign)
         held.update(_tasks())
         held.update(f"timer {name}" for name in _loop().timers())
         held["guarded tasks"] = len(tasks._running)
@@ -214,7 +216,8 @@ class Inside:
         """Wait until what is true of the gateway's inside makes `is_true` true."""
         until = _loop().time() + bound_s
         while not is_true():
-            assert _loop().time() < until, f"still held: {self.held() - self.empty + alive()}"
+            held = self.held()
+            assert _loop().time() < until, f"still held: {held - self.empty + alive()}, gone: {self.empty - held}"
             await asyncio.sleep(POLL_S)
 
     async def until_empty(self, bound_s: float = WAIT_S) -> None:
@@ -229,8 +232,13 @@ def _loop() -> CountingLoop:
     return loop
 
 
-def _num_descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
+def _descriptors() -> frozenset[tuple[str, str]]:
+    """The open descriptors, each with what it leads to; other threads of this process may close some at any time."""
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):  # the one that listed them
+            found.add((name, os.readlink(f"/proc/self/fd/{name}")))
+    return frozenset(found)
 
 
 def _tasks() -> Iterator[str]:
@@ -270,7 +278,7 @@ def alive() -> Counter[str]:
 @contextlib.asynccontextmanager
 async def inside(config: dict[str, Any]) -> AsyncIterator[Inside]:
     """Serve `config` in this process, with a ledger on every route; at the end nothing of it may be left."""
-    pristine = Counter({"descriptors": _num_descriptors()}) + Counter(_tasks())
+    foreign, pristine = _descriptors(), Counter(_tasks())
     types = installed()
     config = {"access_log": "off", "plugins": {"ledger": {}}, **config}
     config["stages"] = {stage: ["ledger"] for stage in ("ratelimit", "cache", "log")} | config.get("stages", {})
@@ -280,7 +288,7 @@ async def inside(config: dict[str, Any]) -> AsyncIterator[Inside]:
     reloader = Reloader(gateway, lambda types: load(json.dumps(made.config), types.schemas()), types, registry)
     server = Server(gateway, reloader)
     ledger = gateway.snapshot.instances["ledger"]
-    made = Inside(config, gateway, server, reloader, ledger, [gateway.snapshot], pristine)
+    made = Inside(config, gateway, server, reloader, ledger, [gateway.snapshot], foreign, pristine)
     await server.start(checked)
     gateway.snapshot.start(_loop())
     made.empty = made.held()
