@@ -57,7 +57,7 @@ def _train(arguments: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="headgate-inference", description="Serve or train DeepSeek-V3 shaped models on the CPU."
+        prog="headgate-inference", description="Serve or train DeepSeek-V2 and V3 shaped models on the CPU."
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     commands.add_parser("train", help="train a small model; see: headgate-inference train --help")

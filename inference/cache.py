@@ -1,51 +1,82 @@
-"""The latent key-value cache of one batch of equally long sequences."""
+"""The paged latent key-value cache of a few sequences."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from .batch import Batch, Span, make_batch
 from .config import ModelConfig
 
+PAGE_ROWS = 16
 _FIRST_ROWS = 256
 
 
 class LatentCache:
     """One row a token and layer: the normalised latent beside the rotated shared key.
 
-    Shape of a layer: (batch, rows, kv_lora_rank + qk_rope_head_dim). Memory grows by doubling up to `capacity`, so a
-    large grant costs nothing until it is used. Each layer lies in memory of its own, aligned alike whatever the
-    capacity: products over it round the same way in every run.
+    Rows lie in pages that are given out as sequences grow, so each may be as long as its own. Shape of a layer:
+    (pages, page size, kv_lora_rank + qk_rope_head_dim). Memory grows by doubling up to `capacity` rows for each of
+    the sequences, so a large grant costs nothing until it is used. Each layer lies in memory of its own.
     """
 
-    def __init__(self, config: ModelConfig, capacity: int, batch: int = 1) -> None:
+    def __init__(
+        self, config: ModelConfig, capacity: int, num_sequences: int = 1, *, like: Tensor | None = None
+    ) -> None:
+        """`like` is a tensor of the device and number format to keep rows in: float32 on the CPU without one."""
         width = config.kv_lora_rank + config.qk_rope_head_dim
-        rows = min(capacity, _FIRST_ROWS)
-        self._layers = [torch.empty(batch, rows, width) for _ in range(config.num_hidden_layers)]
+        like = torch.empty(0, dtype=torch.float32, device="cpu") if like is None else like
         self.capacity = capacity
-        self.length = 0
+        self._most_pages = num_sequences * _num_pages(capacity)
+        first = min(self._most_pages, num_sequences * _num_pages(_FIRST_ROWS))
+        self._layers = [like.new_empty(first, PAGE_ROWS, width) for _ in range(config.num_hidden_layers)]
+        self._pages: list[list[int]] = [[] for _ in range(num_sequences)]
+        self._lengths = [0] * num_sequences
+        self._num_used = 0
 
-    def append(self, layer: int, rows: Tensor) -> Tensor:
-        """Store the new rows of a layer and give all of its rows. Shape: (batch, new, width) to (batch, all, width).
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """How many rows each sequence has."""
+        return tuple(self._lengths)
 
-        `length` moves on in `advance`, once every layer has stored its rows.
-        Raises: ValueError where the rows do not fit.
+    def extend(self, counts: Sequence[int]) -> Batch:
+        """Make room for new tokens of each sequence, and give the forward pass that fills it.
+
+        A count of 0 leaves a sequence out. Until that pass is over the new rows are undefined.
+        Raises: ValueError where the rows do not fit, or unless counts of 1 come before larger ones.
         """
-        end = self.length + rows.shape[1]
-        if end > self.capacity:
-            raise ValueError(f"expected at most {self.capacity} tokens in the cache, got {end}")
-        if end > self._layers[layer].shape[1]:
-            self._grow(layer, end)
-        stored = self._layers[layer]
-        stored[:, self.length : end] = rows
-        return stored[:, :end]
+        if len(counts) != len(self._lengths):
+            wanted = f"expected a number of new tokens for each of {len(self._lengths)} sequences"
+            raise ValueError(f"{wanted}, got {len(counts)}")
+        spans = []
+        for sequence, count in enumerate(counts):
+            end = self._lengths[sequence] + count
+            if end > self.capacity:
+                raise ValueError(f"expected at most {self.capacity} tokens of a sequence in the cache, got {end}")
+            if count:
+                spans.append((sequence, Span(self._lengths[sequence], count, self._pages[sequence])))
+        for sequence, span in spans:
+            self._reserve(sequence, _num_pages(span.total))
+        batch = make_batch(self._layers, [span for _, span in spans])
+        for sequence, span in spans:
+            self._lengths[sequence] = span.total
+        return batch
 
-    def advance(self, count: int) -> None:
-        """Count tokens as stored in every layer."""
-        self.length += count
+    def _reserve(self, sequence: int, num_pages: int) -> None:
+        pages = self._pages[sequence]
+        while len(pages) < num_pages:
+            if self._num_used == len(self._layers[0]):
+                self._grow()
+            pages.append(self._num_used)
+            self._num_used += 1
 
-    def _grow(self, layer: int, end: int) -> None:
-        old = self._layers[layer]
-        batch, rows, width = old.shape
-        self._layers[layer] = torch.empty(batch, min(self.capacity, max(end, 2 * rows)), width)
-        self._layers[layer][:, : self.length] = old[:, : self.length]
+    def _grow(self) -> None:
+        for layer, old in enumerate(self._layers):
+            self._layers[layer] = old.new_empty(min(self._most_pages, 2 * len(old)), *old.shape[1:])
+            self._layers[layer][: len(old)] = old
+
+
+def _num_pages(rows: int) -> int:
+    return -(-rows // PAGE_ROWS)

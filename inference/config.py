@@ -1,4 +1,4 @@
-"""The shape of a DeepSeek-V3 model, read from its config.json."""
+"""The shape of a DeepSeek-V2 or V3 model, read from its config.json."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
+
+from .kernels.sample_torch import MAX_VOCAB
 
 
 class CheckpointError(Exception):
@@ -58,6 +60,7 @@ class ModelConfig:
     v_head_dim: int
     max_position_embeddings: int
     rope: RopeConfig
+    scoring_func: str = "sigmoid"
     rms_norm_eps: float = 1e-6
     attention_bias: bool = False
     tie_word_embeddings: bool = False
@@ -122,10 +125,10 @@ def parse_config(data: Mapping[str, object], source: str = "config.json") -> Mod
         n_shared_experts=reader.integer("n_shared_experts"),
         n_routed_experts=reader.integer("n_routed_experts"),
         num_experts_per_tok=reader.integer("num_experts_per_tok"),
-        n_group=reader.integer("n_group"),
-        topk_group=reader.integer("topk_group"),
+        n_group=_parse_groups(reader, "n_group"),
+        topk_group=_parse_groups(reader, "topk_group"),
         routed_scaling_factor=reader.number("routed_scaling_factor"),
-        norm_topk_prob=reader.flag("norm_topk_prob", True),
+        norm_topk_prob=reader.flag("norm_topk_prob", not reader.is_v2),
         first_k_dense_replace=reader.integer("first_k_dense_replace", at_least=0),
         q_lora_rank=reader.integer("q_lora_rank") if data.get("q_lora_rank") is not None else None,
         kv_lora_rank=reader.integer("kv_lora_rank"),
@@ -134,38 +137,51 @@ def parse_config(data: Mapping[str, object], source: str = "config.json") -> Mod
         v_head_dim=reader.integer("v_head_dim"),
         max_position_embeddings=reader.integer("max_position_embeddings"),
         rope=_parse_rope(reader),
+        scoring_func="softmax" if reader.is_v2 else "sigmoid",
         rms_norm_eps=reader.number("rms_norm_eps", 1e-6),
         attention_bias=reader.flag("attention_bias", False),
         tie_word_embeddings=reader.flag("tie_word_embeddings", False),
         num_nextn_predict_layers=reader.integer("num_nextn_predict_layers", 0, at_least=0),
         eos_token_ids=_parse_eos(reader),
     )
-    if not reader.problems:
-        _check_fit(config, reader.problems)
+    _check_fit(config, reader.problems)
     if reader.problems:
         raise CheckpointError("\n".join(f"{source}: {problem}" for problem in reader.problems))
     return config
 
 
-_REQUIRED = {
-    "model_type": ("deepseek_v3",),
+_REQUIRED: Mapping[str, tuple[object, ...]] = {
+    "model_type": ("deepseek_v3", "deepseek_v2"),
     "hidden_act": ("silu", None),
-    "scoring_func": ("sigmoid", None),
-    "topk_method": ("noaux_tc", None),
     "moe_layer_freq": (1, None),
     "quantization_config": (None,),
+}
+_REQUIRED_V3: Mapping[str, tuple[object, ...]] = {"scoring_func": ("sigmoid", None), "topk_method": ("noaux_tc", None)}
+_REQUIRED_V2: Mapping[str, tuple[object, ...]] = {
+    "scoring_func": ("softmax", None),
+    "topk_method": ("greedy", "group_limited_greedy", None),
+    # Its own code normalises instead of scaling, transformers does neither, and no published checkpoint asks for it.
+    "norm_topk_prob": (False, None),
+    "mlp_bias": (False, None),
 }
 
 
 def _refuse_unsupported(reader: _Reader) -> None:
-    for name, allowed in _REQUIRED.items():
+    for name, allowed in {**_REQUIRED, **(_REQUIRED_V2 if reader.is_v2 else _REQUIRED_V3)}.items():
         value = reader.data.get(name)
         if value not in allowed:
-            shown = "absent" if allowed[0] is None else orjson.dumps(allowed[0]).decode()
+            shown = " or ".join(orjson.dumps(each).decode() for each in allowed if each is not None) or "absent"
             reader.problems.append(f"{name}: expected {shown}, got {orjson.dumps(value).decode()} (unsupported)")
     heads, kv_heads = reader.data.get("num_attention_heads"), reader.data.get("num_key_value_heads")
     if kv_heads is not None and kv_heads != heads:
         reader.problems.append(f"num_key_value_heads: expected num_attention_heads ({heads}), got {kv_heads}")
+
+
+def _parse_groups(reader: _Reader, name: str) -> int:
+    """Read a number of groups of experts; "greedy" does not look at groups, whatever the file says of them."""
+    if reader.is_v2 and reader.data.get("topk_method") != "group_limited_greedy":
+        return 1
+    return reader.integer(name)
 
 
 def _parse_rope(reader: _Reader) -> RopeConfig:
@@ -180,7 +196,8 @@ def _parse_rope(reader: _Reader) -> RopeConfig:
     inner = _Reader({"rope_theta": reader.data.get("rope_theta"), **fields}, reader.problems, f"{name}.")
     kind = fields.get("rope_type", fields.get("type", "default"))
     theta = inner.number("rope_theta", 10000.0)
-    is_interleaved = reader.flag("rope_interleave", True)
+    # V2 knows no other way, whatever the file says.
+    is_interleaved = reader.is_v2 or reader.flag("rope_interleave", True)
     if kind == "default":
         return RopeConfig(theta=theta, is_interleaved=is_interleaved)
     if kind != "yarn":
@@ -214,6 +231,10 @@ def _parse_eos(reader: _Reader) -> tuple[int, ...]:
 
 
 def _check_fit(config: ModelConfig, problems: list[str]) -> None:
+    if problems:  # numbers that are missing fit nothing
+        return
+    if config.vocab_size > MAX_VOCAB:
+        problems.append(f"vocab_size: expected at most {MAX_VOCAB}, got {config.vocab_size} (unsupported)")
     if config.qk_rope_head_dim % 2:
         problems.append(f"qk_rope_head_dim: expected an even number, got {config.qk_rope_head_dim}")
     if any(token >= config.vocab_size for token in config.eos_token_ids):
@@ -221,11 +242,12 @@ def _check_fit(config: ModelConfig, problems: list[str]) -> None:
     if config.first_k_dense_replace >= config.num_hidden_layers:
         return
     group_size, rest = divmod(config.n_routed_experts, config.n_group)
-    if rest or group_size < 2:
-        # The score of a group is the sum of its two best experts.
+    # The score of a group is that of its best expert, or the sum of its two best.
+    least = 1 if config.scoring_func == "softmax" else 2
+    if rest or group_size < least:
         problems.append(
             f"n_group: expected a divisor of n_routed_experts ({config.n_routed_experts}) that leaves"
-            f" at least two experts a group, got {config.n_group}"
+            f" at least {least} in a group, got {config.n_group}"
         )
     elif config.topk_group > config.n_group:
         problems.append(f"topk_group: expected at most n_group ({config.n_group}), got {config.topk_group}")
@@ -243,6 +265,10 @@ class _Reader:
     data: Mapping[str, object]
     problems: list[str]
     prefix: str = ""
+
+    @property
+    def is_v2(self) -> bool:
+        return self.data.get("model_type") == "deepseek_v2"
 
     def integer(self, name: str, default: int | None = None, at_least: int = 1) -> int:
         value = self._get(name, default)

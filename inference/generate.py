@@ -9,7 +9,7 @@ from enum import StrEnum
 import torch
 
 from .cache import LatentCache
-from .model import DeepseekV3
+from .model import Deepseek
 from .sampler import Sampling, choose_token
 from .stop_strings import StopMatcher
 from .tokenizer import Tokenizer
@@ -50,7 +50,7 @@ class Step:
 
 
 def generate(
-    model: DeepseekV3, tokenizer: Tokenizer, request: GenerationRequest, is_cancelled: Callable[[], bool]
+    model: Deepseek, tokenizer: Tokenizer, request: GenerationRequest, is_cancelled: Callable[[], bool]
 ) -> Iterator[Step]:
     """Yield one step for each token; the last one carries a reason, unless the caller cancelled.
 
@@ -81,11 +81,11 @@ def generate(
         return
 
 
-def _next_token(model: DeepseekV3, cache: LatentCache, ids: tuple[int, ...], sampling: Sampling) -> int:
+def _next_token(model: Deepseek, cache: LatentCache, ids: tuple[int, ...], sampling: Sampling) -> int:
     """Run the model on the ids that follow the cache and draw the token after them."""
     with torch.inference_mode():
-        logits = model(torch.tensor([ids]), cache, is_last_only=True)
-    return choose_token(logits[0, -1].numpy(), sampling, position=cache.length)
+        logits = model(torch.tensor(ids), cache.extend([len(ids)]), is_last_only=True)
+        return choose_token(model.ops, logits[0], sampling, position=cache.lengths[0])
 
 
 def _compare(drawn: int, replayed: int, count: int) -> None:

@@ -1,4 +1,4 @@
-"""The DeepSeek-V3 forward pass in plain torch."""
+"""The DeepSeek-V2 and V3 forward pass."""
 
 from __future__ import annotations
 
@@ -7,32 +7,37 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .attention import LatentAttention
-from .cache import LatentCache
+from .batch import Batch
 from .config import ModelConfig
 from .moe import DenseBlock, Experts, Gate, SparseBlock
 from .norm import RMSNorm
+from .ops import Ops
 from .rope import Rope
 
 
-class DeepseekV3(nn.Module):
+class Deepseek(nn.Module):
     """A causal language model; parameters are named as in the checkpoint (experts stacked, see weights.py)."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, ops: Ops | None = None) -> None:
+        """`ops` compute its operations; those of torch without."""
         super().__init__()
         self.config = config
-        self.model = _Decoder(config)
+        self.ops = ops or Ops()
+        self.model = _Decoder(config, self.ops)
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         if config.tie_word_embeddings:
             self.lm_head.weight = self.model.embed_tokens.weight
 
-    def forward(self, ids: Tensor, cache: LatentCache | None = None, *, is_last_only: bool = False) -> Tensor:
-        """Give logits for each token, or for the last one only; differentiable where `cache` is None.
+    def forward(self, ids: Tensor, batch: Batch | None = None, *, is_last_only: bool = False) -> Tensor:
+        """Give logits for each token, or for the last one of each sequence only.
 
-        Shape: ids (batch, tokens) to (batch, tokens or 1, vocab). A cache holds the tokens before `ids`.
+        With a batch of a cache's, `ids` are its tokens side by side: (tokens,) to (tokens or sequences, vocab).
+        Without, they are sequences of equal length from their beginning: (sequences, tokens) to (sequences, tokens or
+        1, vocab), differentiable.
         """
-        hidden = self.model(ids, cache)
+        hidden: Tensor = self.model(ids, batch)
         if is_last_only:
-            hidden = hidden[:, -1:]
+            hidden = hidden[:, -1:] if batch is None else hidden[batch.ends]
         logits: Tensor = self.lm_head(hidden)
         return logits
 
@@ -51,40 +56,41 @@ class DeepseekV3(nn.Module):
 
 
 class _Decoder(nn.Module):
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, ops: Ops) -> None:
         super().__init__()
         self._rope = Rope(config)
         # Without the filling by chance that is made for training: it loads torch's compiler to do nothing on "meta".
         rows = torch.empty(config.vocab_size, config.hidden_size)
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size, _weight=rows)
-        self.layers = nn.ModuleList(_Layer(config, index) for index in range(config.num_hidden_layers))
-        self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.layers = nn.ModuleList(_Layer(config, index, ops) for index in range(config.num_hidden_layers))
+        self.norm = RMSNorm(config.hidden_size, ops, config.rms_norm_eps)
 
-    def forward(self, ids: Tensor, cache: LatentCache | None) -> Tensor:
-        count = ids.shape[1]
-        angles = self._rope.angles(0 if cache is None else cache.length, count)
+    def forward(self, ids: Tensor, batch: Batch | None) -> Tensor:
+        positions = torch.arange(ids.shape[1], device=ids.device) if batch is None else batch.positions
+        angles = self._rope.angles(positions)
         x: Tensor = functional.embedding(ids, self.embed_tokens.weight)
+        residual: Tensor | None = None
         for layer in self.layers:
-            x = layer(x, self._rope, angles, cache)
-        if cache is not None:
-            cache.advance(count)
-        result: Tensor = self.norm(x)
-        return result
+            x, residual = layer(x, residual, angles, batch)
+        return self.norm.add(x, residual)[0]
 
 
 class _Layer(nn.Module):
-    def __init__(self, config: ModelConfig, index: int) -> None:
+    def __init__(self, config: ModelConfig, index: int, ops: Ops) -> None:
         super().__init__()
-        self.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
-        self.self_attn = LatentAttention(config, index)
-        self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.input_layernorm = RMSNorm(config.hidden_size, ops, config.rms_norm_eps)
+        self.self_attn = LatentAttention(config, index, ops)
+        self.post_attention_layernorm = RMSNorm(config.hidden_size, ops, config.rms_norm_eps)
         self.mlp: nn.Module
         if config.is_sparse(index):
-            self.mlp = SparseBlock(config)
+            self.mlp = SparseBlock(config, ops)
         else:
             self.mlp = DenseBlock(config.hidden_size, config.intermediate_size)
 
-    def forward(self, x: Tensor, rope: Rope, angles: tuple[Tensor, Tensor], cache: LatentCache | None) -> Tensor:
-        x = x + self.self_attn(self.input_layernorm(x), rope, angles, cache)
-        result: Tensor = x + self.mlp(self.post_attention_layernorm(x))
-        return result
+    def forward(
+        self, x: Tensor, residual: Tensor | None, angles: tuple[Tensor, Tensor], batch: Batch | None
+    ) -> tuple[Tensor, Tensor]:
+        """Give what the layer adds and what it adds it to: the next norm takes both, and reads memory once."""
+        normed, residual = self.input_layernorm.add(x, residual)
+        normed, residual = self.post_attention_layernorm.add(self.self_attn(normed, angles, batch), residual)
+        return self.mlp(normed), residual

@@ -16,12 +16,13 @@ import torch
 
 from .cache import LatentCache
 from .config import ModelConfig
-from .model import DeepseekV3
+from .model import Deepseek
+from .ops import Ops
 from .tokenizer import TOKENIZER_FILES
 from .weights import weight_files
 
 # To be raised with every change after which the same request, seed and weights give another token, event or byte.
-GENERATION_VERSION = 1
+GENERATION_VERSION = 2
 
 _ID_CHARS = 16
 _PROBE_TOKENS = 24
@@ -42,8 +43,8 @@ def numerics_id(model_dir: Path, config: ModelConfig, backend: str, probed: byte
     return digest.hexdigest()[:_ID_CHARS]
 
 
-def describe_backend(threads: int) -> str:
-    """Say what computes: libraries, processor and instruction set, threads, number format.
+def describe_backend(threads: int, ops: Ops) -> str:
+    """Say what computes: libraries, processor and instruction set, threads, number format, operations.
 
     Kernels are chosen by processor, not only by instruction set, and each sums in an order of its own.
     """
@@ -54,11 +55,12 @@ def describe_backend(threads: int) -> str:
         _processor(),
         f"threads {threads}",
         "float32",
+        str(ops),
     )
     return ", ".join(parts)
 
 
-def probe(model: DeepseekV3) -> bytes:
+def probe(model: Deepseek) -> bytes:
     """Run a short prefill and a few steps, and digest every bit of their logits.
 
     This finds what no list of versions names, such as settings in the environment that choose other kernels. Call it
@@ -70,7 +72,7 @@ def probe(model: DeepseekV3) -> bytes:
     digest = hashlib.sha256()
     with torch.inference_mode():
         for _ in range(1 + _PROBE_STEPS):
-            logits = model(torch.tensor([ids]), cache)[0].numpy()
+            logits = model(torch.tensor(ids), cache.extend([len(ids)])).numpy()
             digest.update(logits.tobytes())
             ids = [int(logits[-1].argmax())]
     return digest.digest()

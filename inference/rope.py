@@ -1,6 +1,6 @@
 """Rotary positions with YaRN stretching.
 
-Source: RoFormer (arXiv 2104.09864), YaRN (arXiv 2309.00071), as published DeepSeek-V3 checkpoints use them.
+Source: RoFormer (arXiv 2104.09864), YaRN (arXiv 2309.00071), as published DeepSeek checkpoints use them.
 """
 
 from __future__ import annotations
@@ -14,30 +14,16 @@ from .config import ModelConfig, RopeConfig
 
 
 class Rope:
-    """The angles of one model: gives cos and sin rows, and rotates query and key parts."""
+    """The angles of one model."""
 
     def __init__(self, config: ModelConfig) -> None:
-        self._is_interleaved = config.rope.is_interleaved
         self._inverse_frequencies = _inverse_frequencies(config.rope, config.qk_rope_head_dim)
         self._attention_factor = _attention_factor(config.rope)
 
-    def angles(self, start: int, count: int) -> tuple[Tensor, Tensor]:
-        """Give cos and sin for `count` positions from `start`. Shape: (count, qk_rope_head_dim / 2)."""
-        positions = torch.arange(start, start + count, dtype=torch.float32, device="cpu")
-        angle = positions[:, None] * self._inverse_frequencies[None, :]
+    def angles(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Give cos and sin for each position. Shape: (positions,) to twice (positions, qk_rope_head_dim / 2)."""
+        angle = positions.float()[:, None] * self._inverse_frequencies.to(positions.device)
         return angle.cos() * self._attention_factor, angle.sin() * self._attention_factor
-
-    def rotate(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        """Rotate the pairs in the last dimension; the result keeps first and second members in two halves.
-
-        Queries and keys are permuted alike, so their products do not depend on that order.
-        Shape: x (..., width); cos and sin broadcast to (..., width / 2).
-        """
-        if self._is_interleaved:
-            first, second = x[..., 0::2], x[..., 1::2]
-        else:
-            first, second = x.chunk(2, dim=-1)
-        return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
 
 
 def attention_scale(config: ModelConfig) -> float:

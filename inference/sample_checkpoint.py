@@ -13,7 +13,7 @@ import torch
 from tokenizers import decoders, models, pre_tokenizers
 
 from .config import parse_config
-from .model import DeepseekV3
+from .model import Deepseek
 from .weights import save_model
 
 _SPECIAL = ("<|bos|>", "<|eos|>", "<|user|>", "<|assistant|>")
@@ -40,7 +40,7 @@ def write_sample_checkpoint(
     shape = _shape(tokenizer.get_vocab_size(), context_tokens, hidden_size)
     bos, eos, *_ = (tokenizer.token_to_id(token) for token in _SPECIAL)
     shape |= {"bos_token_id": bos, "eos_token_id": eos if has_end else None}
-    model = DeepseekV3(parse_config(shape))
+    model = Deepseek(parse_config(shape))
     model.init_weights(seed, std=0.1)
     with torch.no_grad():
         # Rows of zero: bytes that are no letters, and special tokens, stay possible but rare.

@@ -67,9 +67,10 @@ def load_service(options: ServeOptions) -> Service:
         )
     torch.set_num_threads(options.threads)
     model = load_model(options.model_dir, config)
+    backend = describe_backend(options.threads, model.ops)
     return Service(
         name=options.name,
-        numerics=numerics_id(options.model_dir, config, describe_backend(options.threads), probe(model)),
+        numerics=numerics_id(options.model_dir, config, backend, probe(model)),
         created=int(datetime.now(UTC).timestamp()),
         config=config,
         tokenizer=tokenizer,

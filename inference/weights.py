@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from .config import CheckpointError, ModelConfig, read_json_object
-from .model import DeepseekV3
+from .model import Deepseek
 
 SINGLE_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
@@ -34,13 +34,13 @@ class Slot:
     view: Tensor
 
 
-def load_model(model_dir: Path, config: ModelConfig) -> DeepseekV3:
+def load_model(model_dir: Path, config: ModelConfig) -> Deepseek:
     """Build the model and fill it from the checkpoint, as float32 in evaluation mode.
 
     Raises: CheckpointError that lists every missing, unexpected and misshaped tensor with its file.
     """
     with torch.device("meta"):
-        model = DeepseekV3(config)
+        model = Deepseek(config)
     slots = {slot.name: slot for slot in checkpoint_slots(model)}
     files = _locate(model_dir)
     problems = _compare_names(model_dir, set(slots), files, config)
@@ -64,7 +64,7 @@ def _allocate(model: nn.Module) -> None:
             setattr(module, name, torch.empty(buffer.shape, dtype=buffer.dtype, device="cpu"))
 
 
-def save_model(model: DeepseekV3, model_dir: Path) -> None:
+def save_model(model: Deepseek, model_dir: Path) -> None:
     """Write `model.safetensors` in the published layout."""
     tensors = {slot.name: slot.view.detach().clone().contiguous() for slot in checkpoint_slots(model)}
     model_dir.mkdir(parents=True, exist_ok=True)
@@ -79,7 +79,7 @@ def weight_files(model_dir: Path) -> list[Path]:
     return sorted(set(_locate(model_dir).values()))
 
 
-def checkpoint_slots(model: DeepseekV3) -> Iterator[Slot]:
+def checkpoint_slots(model: Deepseek) -> Iterator[Slot]:
     """List every tensor of the checkpoint, in the order of the layers."""
     for name, tensor in model.state_dict(keep_vars=True).items():
         stem, _, leaf = name.rpartition(".")

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import torch
 
 from .generate import GenerationRequest, ReplayDiverged, Step, generate
-from .model import DeepseekV3
+from .model import Deepseek
 from .tokenizer import Tokenizer
 
 _log = logging.getLogger("headgate.inference")
@@ -53,7 +53,7 @@ _Publish = Callable[[Step | GenerationFailed | ReplayDiverged], None]
 class Worker:
     """Runs one job at a time, oldest first."""
 
-    def __init__(self, model: DeepseekV3, tokenizer: Tokenizer, threads: int = 1) -> None:
+    def __init__(self, model: Deepseek, tokenizer: Tokenizer, threads: int = 1) -> None:
         self._model, self._tokenizer, self._threads = model, tokenizer, threads
         self._waiting: deque[Job] = deque()
         self._changed = threading.Condition()

@@ -29,13 +29,13 @@ def rope_latent(
     check(q_rope, kv, weight, cos, sin, pages, slots)
     rank = weight.numel()
     latent = functional.rms_norm(kv[:, :rank].float(), weight.shape, weight.float(), eps)
-    key = _rotated(kv[:, rank:].float(), cos, sin, is_interleaved)
+    key = rotated(kv[:, rank:].float(), cos, sin, is_interleaved)
     rows = torch.cat((latent, key), dim=-1).to(pages.dtype)
     is_kept = slots >= 0
     if not bool(is_kept.all()):
         rows, slots = rows[is_kept], slots[is_kept]
     pages.view(-1, pages.shape[-1]).index_copy_(0, slots, rows)
-    return _rotated(q_rope.float(), cos[:, None], sin[:, None], is_interleaved).to(q_rope.dtype)
+    return rotated(q_rope.float(), cos[:, None], sin[:, None], is_interleaved).to(q_rope.dtype)
 
 
 def check(q_rope: Tensor, kv: Tensor, weight: Tensor, cos: Tensor, sin: Tensor, pages: Tensor, slots: Tensor) -> None:
@@ -53,7 +53,11 @@ def check(q_rope: Tensor, kv: Tensor, weight: Tensor, cos: Tensor, sin: Tensor, 
         raise ValueError("expected cos, sin and pages to be contiguous: pass them whole, or a range of their rows")
 
 
-def _rotated(x: Tensor, cos: Tensor, sin: Tensor, is_interleaved: bool) -> Tensor:
-    """Rotate pairs; the result keeps first and second members in two halves, as `Rope.rotate` does."""
+def rotated(x: Tensor, cos: Tensor, sin: Tensor, is_interleaved: bool) -> Tensor:
+    """Rotate pairs; the result keeps first and second members in two halves.
+
+    Queries and keys are permuted alike, so their products do not depend on that order.
+    Shape: x (..., width); cos and sin broadcast to (..., width / 2).
+    """
     first, second = (x[..., 0::2], x[..., 1::2]) if is_interleaved else x.chunk(2, dim=-1)
     return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)

@@ -22,6 +22,7 @@ POWERS = (  # of 2^x on [-½, ½], lowest degree first, fitted to a relative err
 )
 _WORD = 2**32 - 1
 _DIGIT_BITS = 8
+_SORTED = 4096  # keys up to which a sort costs less
 
 _Settings = tuple[float, int, float, float]  # scale, top_k, top_p, min_p
 
@@ -75,17 +76,24 @@ def check(logits: Tensor, *columns: Tensor) -> None:
 
 
 def random64(seed: int, position: int) -> int:
-    """Give the 64 random bits that belong to this seed and position: words 0 and 1 of Philox4x32-10, 0 the higher.
+    """Give the 64 random bits that belong to this seed and position, the first word the higher."""
+    counter, key = (position & _WORD, position >> 32 & _WORD, 0, 0), (seed & _WORD, seed >> 32 & _WORD)
+    high, low, _, _ = philox(counter, key)
+    return high << 32 | low
+
+
+def philox(counter: tuple[int, int, int, int], key: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Mix a counter of four 32-bit words under a key of two: Philox4x32 with ten rounds.
 
     Source: Salmon et al., Parallel random numbers: as easy as 1, 2, 3 (SC 2011).
     """
-    c0, c1, c2, c3 = position & _WORD, position >> 32 & _WORD, 0, 0
-    k0, k1 = seed & _WORD, seed >> 32 & _WORD
+    c0, c1, c2, c3 = counter
+    k0, k1 = key
     for _ in range(10):
         p0, p1 = 0xD2511F53 * c0, 0xCD9E8D57 * c2
         c0, c1, c2, c3 = p1 >> 32 ^ c1 ^ k0, p1 & _WORD, p0 >> 32 ^ c3 ^ k1, p0 & _WORD
         k0, k1 = k0 + 0x9E3779B9 & _WORD, k1 + 0xBB67AE85 & _WORD
-    return c0 << 32 | c1
+    return c0, c1, c2, c3
 
 
 def share(mass: int, top_p: float) -> int:
@@ -127,10 +135,11 @@ def _draw(values: Tensor, top: float, number: int, settings: _Settings) -> int:
 def _reach(keys: Tensor, sizes: Tensor, goal: int) -> Tensor:
     """Say which are the fewest, of the highest keys and of equals the first, whose sizes reach the goal.
 
-    Cost: O(n): the least of those keys is found digit by digit, each among the keys that share the digits before.
+    Cost: O(n): the least of those keys is found digit by digit, each among the keys that share the digits before,
+    until so few are left that to sort them costs less.
     """
-    left, keys_left = torch.arange(len(keys), device=keys.device), keys
-    for shift in range(3 * _DIGIT_BITS, -1, -_DIGIT_BITS):
+    left, keys_left, shift = torch.arange(len(keys), device=keys.device), keys, 3 * _DIGIT_BITS
+    while len(left) > _SORTED and shift >= 0:
         digits = (keys_left >> shift) & (2**_DIGIT_BITS - 1)
         totals = torch.zeros(2**_DIGIT_BITS, dtype=torch.int64, device=keys.device).scatter_add_(0, digits, sizes)
         sums = totals.flip(0).cumsum(0)
@@ -138,6 +147,9 @@ def _reach(keys: Tensor, sizes: Tensor, goal: int) -> Tensor:
         goal -= int(sums[place - 1]) if place else 0
         shared = (digits == 2**_DIGIT_BITS - 1 - place).nonzero()[:, 0]
         left, keys_left, sizes = (column.index_select(0, shared) for column in (left, keys_left, sizes))
-    is_kept = keys > keys_left[0]
-    is_kept[left[: int(torch.searchsorted(sizes.cumsum(0), goal)) + 1]] = True
+        shift -= _DIGIT_BITS
+    order = keys_left.argsort(descending=True, stable=True)
+    num_kept = int(torch.searchsorted(sizes[order].cumsum(0), goal)) + 1
+    is_kept = keys > keys_left[order[0]]
+    is_kept[left[order[:num_kept]]] = True
     return is_kept

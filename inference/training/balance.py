@@ -9,17 +9,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..model import DeepseekV3
+from ..model import Deepseek
 from ..moe import Gate
 
 
 class ExpertBalance:
     """Counts the tokens of each expert during forward passes and moves the biases of the gates."""
 
-    def __init__(self, model: DeepseekV3) -> None:
+    def __init__(self, model: Deepseek) -> None:
         self._counts: dict[Gate, Tensor] = {}
         for module in model.modules():
-            if isinstance(module, Gate):
+            if isinstance(module, Gate) and module.e_score_correction_bias is not None:
                 self._counts[module] = torch.zeros(len(module.weight))
                 module.register_forward_hook(self._count)
 
@@ -27,6 +27,7 @@ class ExpertBalance:
         """Move the biases by `rate` and forget the counts; give the load of the busiest expert over the mean load."""
         worst = 1.0
         for gate, counts in self._counts.items():
+            assert gate.e_score_correction_bias is not None
             gate.e_score_correction_bias += rate * torch.sign(counts.mean() - counts)
             worst = max(worst, float(counts.max() / counts.mean()))
             counts.zero_()

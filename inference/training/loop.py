@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..config import parse_config
-from ..model import DeepseekV3
+from ..model import Deepseek
 from .balance import ExpertBalance
 from .corpus import Entry
 from .lessons import Batch, Lessons
@@ -37,7 +37,7 @@ class LossPoint:
 class Trained:
     """A trained model with its tokenizer, its config.json and the way there."""
 
-    model: DeepseekV3
+    model: Deepseek
     backend: tokenizers.Tokenizer
     config: dict[str, Any]
     points: tuple[LossPoint, ...]
@@ -62,7 +62,7 @@ def train(
     """
     backend = train_tokenizer(entries, recipe.vocab_size)
     config = checkpoint_config(recipe, backend)
-    model = DeepseekV3(parse_config(config))
+    model = Deepseek(parse_config(config))
     model.init_weights(seed, recipe.init_std)
     schedule = _Schedule(recipe, limit_s)
     batches = _endless_batches(Lessons(entries, backend, seed), recipe.batch_tokens)
@@ -103,7 +103,7 @@ class _Schedule:
 
 
 def _optimise(
-    model: DeepseekV3, batches: Iterator[Batch], schedule: _Schedule, report: Callable[[LossPoint], None]
+    model: Deepseek, batches: Iterator[Batch], schedule: _Schedule, report: Callable[[LossPoint], None]
 ) -> Iterator[LossPoint]:
     """Run the schedule to its end and yield the loss curve."""
     optimiser = _make_optimiser(model, schedule.recipe)
@@ -123,7 +123,7 @@ def _optimise(
             yield point
 
 
-def _make_optimiser(model: DeepseekV3, recipe: Recipe) -> torch.optim.Optimizer:
+def _make_optimiser(model: Deepseek, recipe: Recipe) -> torch.optim.Optimizer:
     matrices = [parameter for parameter in model.parameters() if parameter.dim() > 1]
     scales = [parameter for parameter in model.parameters() if parameter.dim() == 1]
     groups = [
@@ -133,7 +133,7 @@ def _make_optimiser(model: DeepseekV3, recipe: Recipe) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, lr=recipe.peak_rate, betas=(0.9, 0.98), fused=True)
 
 
-def _learn(model: DeepseekV3, optimiser: torch.optim.Optimizer, batch: Batch) -> float:
+def _learn(model: Deepseek, optimiser: torch.optim.Optimizer, batch: Batch) -> float:
     """Make one step; give the mean loss over the answer tokens."""
     is_scored = batch.wanted >= 0
     # Logits are computed for answer tokens only.

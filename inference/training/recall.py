@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from ..cache import LatentCache
-from ..model import DeepseekV3
+from ..model import Deepseek
 from ..tokenizer import Tokenizer
 from .corpus import Entry
 
@@ -28,7 +28,7 @@ class Recall:
     mean_overlap: float
 
 
-def measure_recall(model: DeepseekV3, tokenizer: Tokenizer, entries: Sequence[Entry]) -> dict[str, Recall]:
+def measure_recall(model: Deepseek, tokenizer: Tokenizer, entries: Sequence[Entry]) -> dict[str, Recall]:
     """Ask every question of the corpus, those trained on and those held out."""
     asked = {
         "trained": [(question, entry.answer) for entry in entries for question in entry.questions],
@@ -37,7 +37,7 @@ def measure_recall(model: DeepseekV3, tokenizer: Tokenizer, entries: Sequence[En
     return {kind: _ask(model, tokenizer, pairs) for kind, pairs in asked.items() if pairs}
 
 
-def answer_all(model: DeepseekV3, tokenizer: Tokenizer, questions: Sequence[str], max_tokens: int = 128) -> list[str]:
+def answer_all(model: Deepseek, tokenizer: Tokenizer, questions: Sequence[str], max_tokens: int = 128) -> list[str]:
     """Give the most likely answer to each question, questions of equal length side by side."""
     prompts = [tokenizer.encode_chat([{"role": "user", "content": question}]) for question in questions]
     by_length: defaultdict[int, list[int]] = defaultdict(list)
@@ -59,23 +59,24 @@ def overlap(answer: str, expected: str) -> float:
     return 2 * shared / (got.total() + wanted.total()) if shared else 0.0
 
 
-def _ask(model: DeepseekV3, tokenizer: Tokenizer, pairs: Sequence[tuple[str, str]]) -> Recall:
+def _ask(model: Deepseek, tokenizer: Tokenizer, pairs: Sequence[tuple[str, str]]) -> Recall:
     answers = answer_all(model, tokenizer, [question for question, _ in pairs])
     scores = [overlap(answer, wanted) for answer, (_, wanted) in zip(answers, pairs, strict=True)]
     good = sum(score >= GOOD_OVERLAP for score in scores)
     return Recall(len(scores), good, round(sum(scores) / len(scores), 4))
 
 
-def _decode_batch(model: DeepseekV3, prompts: list[list[int]], max_tokens: int) -> list[list[int]]:
+def _decode_batch(model: Deepseek, prompts: list[list[int]], max_tokens: int) -> list[list[int]]:
     """Decode greedily until each row has ended; its end token is left out."""
-    cache = LatentCache(model.config, len(prompts[0]) + max_tokens, batch=len(prompts))
-    ids = torch.tensor(prompts)
+    cache = LatentCache(model.config, len(prompts[0]) + max_tokens, len(prompts))
+    ids = torch.tensor(prompts).flatten()
     rows: list[list[int]] = [[] for _ in prompts]
     is_open = [True] * len(prompts)
     with torch.inference_mode():
         for _ in range(max_tokens):
-            ids = model(ids, cache, is_last_only=True)[:, -1].argmax(dim=-1, keepdim=True)
-            for index, token in enumerate(ids[:, 0].tolist()):
+            batch = cache.extend([len(ids) // len(prompts)] * len(prompts))
+            ids = model(ids, batch, is_last_only=True).argmax(dim=-1)
+            for index, token in enumerate(ids.tolist()):
                 is_open[index] = is_open[index] and token not in model.config.eos_token_ids
                 if is_open[index]:
                     rows[index].append(token)

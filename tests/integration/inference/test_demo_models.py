@@ -13,7 +13,7 @@ import torch
 
 from headgate.inference.config import read_config
 from headgate.inference.generate import FinishReason, GenerationRequest, generate
-from headgate.inference.model import DeepseekV3
+from headgate.inference.model import Deepseek
 from headgate.inference.sampler import Sampling
 from headgate.inference.tokenizer import Tokenizer, read_tokenizer
 from headgate.inference.training.corpus import Entry, read_corpus
@@ -56,7 +56,7 @@ OFF_TOPIC = (
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    model: DeepseekV3
+    model: Deepseek
     tokenizer: Tokenizer
 
     def ask(self, question: str) -> tuple[str, FinishReason | None]:

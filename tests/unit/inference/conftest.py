@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from headgate.inference.config import read_config
-from headgate.inference.model import DeepseekV3
+from headgate.inference.model import Deepseek
 from headgate.inference.sample_checkpoint import write_sample_checkpoint
 from headgate.inference.tokenizer import Tokenizer, read_tokenizer
 from headgate.inference.weights import load_model
@@ -29,7 +29,7 @@ def sample_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def model(sample_dir: Path) -> DeepseekV3:
+def model(sample_dir: Path) -> Deepseek:
     return load_model(sample_dir, read_config(sample_dir))
 
 

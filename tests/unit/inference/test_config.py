@@ -84,10 +84,67 @@ def test_both_generations_of_rope_fields_mean_the_same() -> None:
     assert parse_config(newer) == parse_config(PUBLISHED)
 
 
+# What the published file of DeepSeek-V2-Lite says otherwise.
+V2_LITE: dict[str, Any] = {
+    **{name: value for name, value in PUBLISHED.items() if name != "num_nextn_predict_layers"},
+    "architectures": ["DeepseekV2ForCausalLM"],
+    "bos_token_id": 100000,
+    "eos_token_id": 100001,
+    "first_k_dense_replace": 1,
+    "hidden_size": 2048,
+    "intermediate_size": 10944,
+    "model_type": "deepseek_v2",
+    "moe_intermediate_size": 1408,
+    "n_group": 1,
+    "n_routed_experts": 64,
+    "n_shared_experts": 2,
+    "norm_topk_prob": False,
+    "num_attention_heads": 16,
+    "num_experts_per_tok": 6,
+    "num_hidden_layers": 27,
+    "num_key_value_heads": 16,
+    "q_lora_rank": None,
+    "rope_scaling": {**PUBLISHED["rope_scaling"], "mscale": 0.707, "mscale_all_dim": 0.707},
+    "routed_scaling_factor": 1.0,
+    "scoring_func": "softmax",
+    "topk_group": 1,
+    "topk_method": "greedy",
+    "vocab_size": 102400,
+}
+
+
+def test_published_config_of_the_second_version_is_understood() -> None:
+    config = parse_config(V2_LITE)
+    assert (config.scoring_func, config.q_lora_rank, config.norm_topk_prob) == ("softmax", None, False)
+    assert (config.n_group, config.topk_group, config.num_experts_per_tok) == (1, 1, 6)
+    limited = parse_config({**V2_LITE, "topk_method": "group_limited_greedy", "n_group": 8, "topk_group": 3})
+    assert (limited.n_group, limited.topk_group) == (8, 3)
+
+
+def test_greedy_choice_does_not_look_at_groups() -> None:
+    assert parse_config({**V2_LITE, "n_group": 7, "topk_group": None}) == parse_config(V2_LITE)
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"model_type": "llama"}, 'model_type: expected "deepseek_v3", got "llama" (unsupported)'),
+        ({"scoring_func": "sigmoid"}, 'scoring_func: expected "softmax", got "sigmoid" (unsupported)'),
+        ({"topk_method": "noaux_tc"}, 'topk_method: expected "greedy" or "group_limited_greedy", got "noaux_tc"'),
+        ({"norm_topk_prob": True}, "norm_topk_prob: expected false, got true (unsupported)"),
+        ({"mlp_bias": True}, "mlp_bias: expected false, got true (unsupported)"),
+        ({"topk_method": "group_limited_greedy", "n_group": None}, "n_group: expected a whole number"),
+    ],
+)
+def test_what_the_second_version_does_not_have_is_refused(change: dict[str, object], problem: str) -> None:
+    with pytest.raises(CheckpointError) as caught:
+        parse_config({**V2_LITE, **change}, "x/config.json")
+    assert f"x/config.json: {problem}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"model_type": "llama"}, 'model_type: expected "deepseek_v3" or "deepseek_v2", got "llama" (unsupported)'),
         ({"hidden_act": "gelu"}, 'hidden_act: expected "silu", got "gelu" (unsupported)'),
         ({"scoring_func": "softmax"}, 'scoring_func: expected "sigmoid", got "softmax" (unsupported)'),
         ({"topk_method": "greedy"}, 'topk_method: expected "noaux_tc", got "greedy" (unsupported)'),
@@ -99,6 +156,7 @@ def test_both_generations_of_rope_fields_mean_the_same() -> None:
         ({"rope_scaling": 7}, "rope_scaling: expected an object, got int"),
         ({"hidden_size": None}, "hidden_size: expected a whole number of at least 1, got nothing"),
         ({"hidden_size": "7168"}, "hidden_size: expected a whole number of at least 1, got '7168'"),
+        ({"vocab_size": 262145}, "vocab_size: expected at most 262144, got 262145 (unsupported)"),
         ({"vocab_size": True}, "vocab_size: expected a whole number of at least 1, got True"),
         ({"rms_norm_eps": -1.0}, "rms_norm_eps: expected a number above 0, got -1.0"),
         ({"norm_topk_prob": "yes"}, "norm_topk_prob: expected true or false, got 'yes'"),

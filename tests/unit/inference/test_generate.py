@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from headgate.inference.config import read_config
 from headgate.inference.generate import FinishReason, GenerationRequest, Step, generate
-from headgate.inference.model import DeepseekV3
+from headgate.inference.model import Deepseek
 from headgate.inference.sample_checkpoint import write_sample_checkpoint
 from headgate.inference.sampler import Sampling
 from headgate.inference.tokenizer import Tokenizer
@@ -20,7 +20,7 @@ from headgate.inference.weights import load_model
 REQUEST = GenerationRequest(prompt_ids=(1, 2, 3), max_tokens=48, sampling=Sampling(seed=4))
 
 
-def _run(model: DeepseekV3, tokenizer: Tokenizer, request: GenerationRequest) -> list[Step]:
+def _run(model: Deepseek, tokenizer: Tokenizer, request: GenerationRequest) -> list[Step]:
     return list(generate(model, tokenizer, request, lambda: False))
 
 
@@ -29,19 +29,19 @@ def _text(steps: list[Step]) -> str:
 
 
 @pytest.fixture(scope="module")
-def plain_text(model: DeepseekV3, tokenizer: Tokenizer) -> str:
+def plain_text(model: Deepseek, tokenizer: Tokenizer) -> str:
     return _text(_run(model, tokenizer, REQUEST))
 
 
 def test_same_request_gives_the_same_text_and_another_seed_another(
-    model: DeepseekV3, tokenizer: Tokenizer, plain_text: str
+    model: Deepseek, tokenizer: Tokenizer, plain_text: str
 ) -> None:
     other = dataclasses.replace(REQUEST, sampling=Sampling(seed=5))
     assert _text(_run(model, tokenizer, other)) != plain_text
     assert _text(_run(model, tokenizer, REQUEST)) == plain_text
 
 
-def test_each_token_is_one_step_and_the_last_carries_the_reason(model: DeepseekV3, tokenizer: Tokenizer) -> None:
+def test_each_token_is_one_step_and_the_last_carries_the_reason(model: Deepseek, tokenizer: Tokenizer) -> None:
     reasons = [step.finish_reason for step in _run(model, tokenizer, REQUEST)]
     assert reasons == [None] * 47 + [FinishReason.LENGTH]
 
@@ -49,7 +49,7 @@ def test_each_token_is_one_step_and_the_last_carries_the_reason(model: DeepseekV
 @given(data=st.data())
 @settings(deadline=None, max_examples=25)
 def test_stop_strings_cut_the_text_wherever_they_fall(
-    model: DeepseekV3, tokenizer: Tokenizer, plain_text: str, data: st.DataObject
+    model: Deepseek, tokenizer: Tokenizer, plain_text: str, data: st.DataObject
 ) -> None:
     begin = data.draw(st.integers(0, len(plain_text) - 1))
     stop = plain_text[begin : data.draw(st.integers(begin + 1, min(len(plain_text), begin + 6)))]
@@ -77,7 +77,7 @@ def test_end_token_ends_the_text_and_is_not_shown(tmp_path: Path, tokenizer: Tok
 
 @given(stop_after=st.integers(0, 10))
 @settings(deadline=None, max_examples=10)
-def test_cancelled_generation_stops_within_one_token(model: DeepseekV3, tokenizer: Tokenizer, stop_after: int) -> None:
+def test_cancelled_generation_stops_within_one_token(model: Deepseek, tokenizer: Tokenizer, stop_after: int) -> None:
     steps: list[Step] = []
     for step in generate(model, tokenizer, REQUEST, lambda: len(steps) >= stop_after):
         steps.append(step)

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from headgate.inference import numerics
 from headgate.inference.config import read_config
 from headgate.inference.numerics import describe_backend, numerics_id, probe
+from headgate.inference.ops import Ops
 from headgate.inference.sample_checkpoint import write_sample_checkpoint
 from headgate.inference.serve import ServeOptions, load_service
 from headgate.inference.weights import load_model
@@ -81,9 +82,10 @@ def test_the_id_changes_with_what_runs_the_model(sample_dir: Path, monkeypatch: 
     assert len(set(ids)) == len(ids)
 
 
-def test_threads_libraries_and_processor_are_named() -> None:
-    assert describe_backend(1) != describe_backend(2)
-    named = describe_backend(1)
+def test_threads_libraries_processor_and_operations_are_named() -> None:
+    named = describe_backend(1, Ops())
+    assert named != describe_backend(2, Ops())
+    assert "gate torch, mla_decode torch" in named
     assert f"torch {torch.__version__}" in named
     assert "numpy " in named
     assert "float32" in named

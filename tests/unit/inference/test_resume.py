@@ -17,7 +17,7 @@ from headgate.inference.config import read_config
 from headgate.inference.cursor import NAME_BYTES, Cursor, CursorWriter, Origin
 from headgate.inference.events import EventStream
 from headgate.inference.generate import ReplayDiverged, generate
-from headgate.inference.model import DeepseekV3
+from headgate.inference.model import Deepseek
 from headgate.inference.openai_api import ApiError, Ask, parse_chat, parse_completion
 from headgate.inference.plan import Plan, make_plan
 from headgate.inference.resume import request_digest
@@ -40,7 +40,7 @@ class Bench:
     """A service without a server, and the model behind it."""
 
     service: Service
-    model: DeepseekV3
+    model: Deepseek
 
     def plan(self, body: dict[str, Any], fresh: Origin = FRESH) -> Plan:
         ask = _parse(body)
@@ -61,7 +61,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     return Bench(_service(path, model, tokenizer), model)
 
 
-def _service(path: Path, model: DeepseekV3, tokenizer: Tokenizer) -> Service:
+def _service(path: Path, model: Deepseek, tokenizer: Tokenizer) -> Service:
     return Service("m", NUMERICS, 0, read_config(path), tokenizer, Worker(model, tokenizer), Admission(0))
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from headgate.inference.__main__ import main
 from headgate.inference.config import parse_config, read_config
-from headgate.inference.model import DeepseekV3
+from headgate.inference.model import Deepseek
 from headgate.inference.moe import Gate
 from headgate.inference.tokenizer import read_tokenizer
 from headgate.inference.training.balance import ExpertBalance
@@ -203,9 +203,10 @@ def test_questions_are_varied_in_many_ways() -> None:
 
 
 def test_an_unused_expert_is_raised_and_a_busy_one_lowered() -> None:
-    model = DeepseekV3(parse_config(checkpoint_config(RECIPE, train_tokenizer(ENTRIES, 320))))
+    model = Deepseek(parse_config(checkpoint_config(RECIPE, train_tokenizer(ENTRIES, 320))))
     model.init_weights(1)
     gate = next(module for module in model.modules() if isinstance(module, Gate))
+    assert gate.e_score_correction_bias is not None
     gate.e_score_correction_bias += torch.tensor([1.0, 1.0, 0.0, 0.0])
     balance = ExpertBalance(model)
     model(torch.arange(64).view(1, -1))

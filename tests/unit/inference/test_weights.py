@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from headgate.inference.config import CheckpointError, read_config
-from headgate.inference.model import DeepseekV3
+from headgate.inference.model import Deepseek
 from headgate.inference.sample_checkpoint import write_sample_checkpoint
 from headgate.inference.weights import load_model, save_model, weight_files
 
@@ -26,7 +26,7 @@ def model_dir(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _load(path: Path) -> DeepseekV3:
+def _load(path: Path) -> Deepseek:
     return load_model(path, read_config(path))
 
 

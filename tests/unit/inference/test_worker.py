@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from headgate.inference.generate import FinishReason, GenerationRequest, ReplayDiverged
-from headgate.inference.model import DeepseekV3
+from headgate.inference.model import Deepseek
 from headgate.inference.sampler import Sampling
 from headgate.inference.tokenizer import Tokenizer
 from headgate.inference.worker import GenerationFailed, Job, Worker
@@ -22,7 +22,7 @@ BOUND_S = 20
 
 
 @asynccontextmanager
-async def _started(model: DeepseekV3, tokenizer: Tokenizer) -> AsyncIterator[Worker]:
+async def _started(model: Deepseek, tokenizer: Tokenizer) -> AsyncIterator[Worker]:
     worker = Worker(model, tokenizer)
     worker.start()
     try:
@@ -39,7 +39,7 @@ async def _finish(job: Job) -> int:
     return count
 
 
-def test_jobs_run_one_after_another_in_order(model: DeepseekV3, tokenizer: Tokenizer) -> None:
+def test_jobs_run_one_after_another_in_order(model: Deepseek, tokenizer: Tokenizer) -> None:
     async def main() -> None:
         async with _started(model, tokenizer) as worker:
             ended: list[int] = []
@@ -56,7 +56,7 @@ def test_jobs_run_one_after_another_in_order(model: DeepseekV3, tokenizer: Token
     asyncio.run(main())
 
 
-def test_cancelled_job_stops_and_gives_way(model: DeepseekV3, tokenizer: Tokenizer) -> None:
+def test_cancelled_job_stops_and_gives_way(model: Deepseek, tokenizer: Tokenizer) -> None:
     async def main() -> None:
         async with _started(model, tokenizer) as worker:
             first = worker.submit(LONG)
@@ -73,7 +73,7 @@ def test_cancelled_job_stops_and_gives_way(model: DeepseekV3, tokenizer: Tokeniz
     asyncio.run(main())
 
 
-def test_failed_generation_is_told_and_the_next_one_runs(model: DeepseekV3, tokenizer: Tokenizer) -> None:
+def test_failed_generation_is_told_and_the_next_one_runs(model: Deepseek, tokenizer: Tokenizer) -> None:
     async def main() -> None:
         async with _started(model, tokenizer) as worker:
             broken, sound = worker.submit(BROKEN), worker.submit(SHORT)
@@ -85,7 +85,7 @@ def test_failed_generation_is_told_and_the_next_one_runs(model: DeepseekV3, toke
     asyncio.run(main())
 
 
-def test_replayed_tokens_are_counted_apart(model: DeepseekV3, tokenizer: Tokenizer) -> None:
+def test_replayed_tokens_are_counted_apart(model: Deepseek, tokenizer: Tokenizer) -> None:
     async def main() -> None:
         async with _started(model, tokenizer) as worker:
             job = worker.submit(SHORT)
@@ -98,7 +98,7 @@ def test_replayed_tokens_are_counted_apart(model: DeepseekV3, tokenizer: Tokeniz
     asyncio.run(main())
 
 
-def test_replay_that_diverges_is_told_apart_and_the_next_job_runs(model: DeepseekV3, tokenizer: Tokenizer) -> None:
+def test_replay_that_diverges_is_told_apart_and_the_next_job_runs(model: Deepseek, tokenizer: Tokenizer) -> None:
     async def main() -> None:
         async with _started(model, tokenizer) as worker:
             wrong, sound = worker.submit(dataclasses.replace(SHORT, replay=(10**6,))), worker.submit(SHORT)
@@ -110,7 +110,7 @@ def test_replay_that_diverges_is_told_apart_and_the_next_job_runs(model: Deepsee
     asyncio.run(main())
 
 
-def test_waiting_for_a_step_ends_at_the_deadline(model: DeepseekV3, tokenizer: Tokenizer) -> None:
+def test_waiting_for_a_step_ends_at_the_deadline(model: Deepseek, tokenizer: Tokenizer) -> None:
     async def main() -> None:
         async with _started(model, tokenizer) as worker:
             first = worker.submit(LONG)
@@ -123,7 +123,7 @@ def test_waiting_for_a_step_ends_at_the_deadline(model: DeepseekV3, tokenizer: T
     asyncio.run(main())
 
 
-def test_unread_steps_are_bounded_by_max_tokens(model: DeepseekV3, tokenizer: Tokenizer) -> None:
+def test_unread_steps_are_bounded_by_max_tokens(model: Deepseek, tokenizer: Tokenizer) -> None:
     async def main() -> None:
         async with _started(model, tokenizer) as worker:
             unread, after = worker.submit(SHORT), worker.submit(SHORT)
@@ -134,7 +134,7 @@ def test_unread_steps_are_bounded_by_max_tokens(model: DeepseekV3, tokenizer: To
     asyncio.run(main())
 
 
-def test_stopping_cancels_what_runs_and_what_waits(model: DeepseekV3, tokenizer: Tokenizer) -> None:
+def test_stopping_cancels_what_runs_and_what_waits(model: Deepseek, tokenizer: Tokenizer) -> None:
     async def main() -> None:
         async with _started(model, tokenizer) as worker:
             running = worker.submit(LONG)
@@ -148,7 +148,7 @@ def test_stopping_cancels_what_runs_and_what_waits(model: DeepseekV3, tokenizer:
     asyncio.run(main())
 
 
-def test_finish_reason_arrives_with_the_last_step(model: DeepseekV3, tokenizer: Tokenizer) -> None:
+def test_finish_reason_arrives_with_the_last_step(model: Deepseek, tokenizer: Tokenizer) -> None:
     async def main() -> None:
         async with _started(model, tokenizer) as worker:
             job = worker.submit(SHORT)
