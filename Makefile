@@ -12,9 +12,15 @@ SOURCES := setup.py pyproject.toml constraints.txt $(wildcard ext/*.pyx ext/*.px
 run: $(VENV)/.run
 	$(BIN)/headgate demo $(ARGS)
 
+# Two processes side by side: one waits for sockets most of the time, the other computes.
 test: $(VENV)/.dev
-	$(BIN)/pytest -q tests --ignore=tests/servers --ignore=tests/gpu --ignore=tests/wheel --ignore=tests/kernels $(ARGS)
+ifeq ($(ARGS),)
+	@$(BIN)/pytest -q tests/integration tests/conformance & waiting=$$!; \
+	$(BIN)/pytest -q tests/unit tests/property tests/meta tests/mutation; computing=$$?; wait $$waiting && exit $$computing
 	HEADGATE_NO_EXTENSIONS=1 $(BIN)/pytest -q tests/unit/ext tests/property/ext
+else
+	$(BIN)/pytest -q --ignore=tests/servers --ignore=tests/gpu --ignore=tests/wheel --ignore=tests/kernels $(ARGS)
+endif
 
 # Triton decides as it is imported whether it interprets or compiles: a process for each, side by side.
 test-kernels: $(VENV)/.dev

@@ -4,7 +4,7 @@
     cache:   page row = [latent / sqrt(mean(latent²) + eps) · weight | the key's pairs, rotated alike]
 
 The pairs are (2i, 2i + 1) where they are interleaved, else (i, i + rope / 2); the result has them in halves, as
-`Rope.rotate` has.
+`rotated` of its twin has.
 
 Moves each query element and each element of a row twice, 4 · rope bytes of angles and 8 of slot for a token, and does
 3 operations for each rotated element and 4 for each of the latent: bound by memory.
