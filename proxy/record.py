@@ -122,6 +122,7 @@ class Record:
             is_streamed=self.is_streamed,
             preferred=served.preferred.name if served.preferred else None,
             extra=extra,
+            ends=tuple(served.ends.values()),
         )
 
 

@@ -24,10 +24,9 @@ from .snapshot import RouteProgram
 from .upstream.cluster import Cluster
 from .upstream.dispatch import Dispatch
 from .upstream.work import Served, Work
-from .verdicts import Target
+from .verdicts import CHAT_PATH, Target
 
 MAX_CALLS = 64
-_CHAT_PATH = "/chat/completions"
 
 
 def in_order(groups: tuple[tuple[Target, ...], ...]) -> tuple[Target, ...]:
@@ -158,7 +157,7 @@ class TargetCalls:
 
     def _prefills(self, program: RouteProgram, targets: tuple[Target, ...]) -> tuple[bool, ...]:
         """Return which targets go on from a text, where this could be the request for one."""
-        is_chat = program.view.is_inference and self._exchange.request.path.endswith(_CHAT_PATH)
+        is_chat = program.view.is_inference and self._exchange.request.path.endswith(CHAT_PATH)
         if not is_chat or not program.resume_tries or self._num_choices > 1:
             return ()
         return tuple(target.prefill is not None for target in targets)

@@ -54,6 +54,7 @@ class Reject:
 
 # How a service is told to go on with the assistant's last message: by members of the request, by one of the message
 # (the answer then goes on, or says the message once more first), or by nothing else.
+CHAT_PATH = "/chat/completions"  # how the paths of requests end whose answers can be continued from their text
 PrefillStyle = Literal["continue_final_message", "prefix", "echoed_prefix", "plain"]
 
 
@@ -147,7 +148,8 @@ class Outcome:
     """What the log stage sees: one exchange, ended.
 
     `failures`: attempts that came to nothing, as (target, reason). `is_streamed`: the answer was an event stream.
-    `preferred`: the target that the route would have asked first.
+    `preferred`: the target that the route would have asked first. `ends`: how each attempt ended, as (target, outcome):
+    `answered`, the name of an error, `status` with a number, or `abandoned`.
     """
 
     status: int
@@ -169,3 +171,4 @@ class Outcome:
     is_streamed: bool = False
     preferred: str | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
+    ends: tuple[tuple[str, str], ...] = ()

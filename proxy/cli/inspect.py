@@ -37,6 +37,7 @@ def add_commands(commands: Any) -> None:
 def run_check(options: argparse.Namespace) -> int:
     """Check a file; warnings refuse it only where `--strict` says so."""
     from ..compile import try_plugins
+    from ..config.explain_policy import counted
     from ..config.load import check
     from ..plugin_types import PluginTypes
 
@@ -46,9 +47,10 @@ def run_check(options: argparse.Namespace) -> int:
         print(f"warning: {warning}", file=sys.stderr)
     try_plugins(found.config, types)
     is_refused = options.strict and bool(found.warnings)
-    counts = f"{len(found.config.routes)} routes, {len(found.config.clusters)} clusters"
-    counts += f", {len(found.warnings)} warning{'s' * (len(found.warnings) != 1)}" if found.warnings else ""
-    print(f"{options.config}: {'refused' if is_refused else 'ok'}, {counts}")
+    counts = {"route": len(found.config.routes), "cluster": len(found.config.clusters)}
+    counts |= {"warning": len(found.warnings)} if found.warnings else {}
+    told = ", ".join(counted(number, what) for what, number in counts.items())
+    print(f"{options.config}: {'refused' if is_refused else 'ok'}, {told}")
     return 2 if is_refused else 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..verdicts import Target
-from .feasible import can_follow, can_outgrow, can_resume, causes_of, never_hedged, num_hedges, shape_of
+from .feasible import can_be_chat, can_follow, can_outgrow, can_resume, causes_of, never_hedged, num_hedges, shape_of
 from .schema_cluster import Cluster
 from .schema_delivery import HoldBack
 from .schema_route import RouteConfig
@@ -97,7 +97,7 @@ def _hold(route: RouteConfig) -> str:
 def _resume(route: RouteConfig, groups: Groups, may_resend: bool) -> str:
     if not can_resume(route, may_resend=may_resend):
         return "an error"
-    is_chat = route.kind == "inference"  # whose text alone is enough to go on
+    is_chat = route.kind == "inference" and can_be_chat(route.match.path)  # whose text alone is enough to go on
     told = [target.name for group in groups for target in group if is_chat and target.prefill is not None]
     from_text = f", or a chat from its text by {', '.join(told)}" if told else ""
     return f"resumed where that is exact{from_text}, else an error"

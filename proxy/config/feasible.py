@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..exchange.plan import IDEMPOTENT, SILENCES
-from ..verdicts import Target
+from ..verdicts import CHAT_PATH, Target
 from .schema import Config
 from .schema_cluster import Cluster
 from .schema_route import RouteConfig
@@ -56,6 +56,14 @@ def can_follow(route: RouteConfig) -> bool:
 def can_resume(route: RouteConfig, *, may_resend: bool) -> bool:
     """Whether a committed answer that breaks off can be continued, where its service allows it."""
     return route.on_break == "resume" and may_resend and route.max_attempts > 1 and can_follow(route)
+
+
+def can_be_chat(path: str) -> bool:
+    """Whether a pattern takes paths of chats: only their answers are continued from a text."""
+    ends = path.split("/")[-2:]
+    if ends[-1].startswith("{*"):
+        return True
+    return all(end.startswith("{") or end == name for end, name in zip(ends, CHAT_PATH.split("/")[1:], strict=True))
 
 
 def can_outgrow(route: RouteConfig, groups: Sequence[Sequence[Target]], *, may_resend: bool) -> bool:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import accumulate
+from typing import Literal
 
-from ..verdicts import Target
-from .feasible import TargetLists, can_follow, why_never_resent
+from ..verdicts import CHAT_PATH, Target
+from .feasible import TargetLists, can_be_chat, can_follow, why_never_resent
 from .schema import Config
 from .schema_delivery import HoldBack
 from .schema_route import RouteConfig
@@ -26,8 +27,8 @@ def find_idle_answers(config: Config) -> Iterator[Finding]:
         yield from _unread_events(at, route)
         yield from _hold_back(at, route)
         yield from _hold_limit(at, route)
-        yield from _contexts(at, route.to_groups())
-        yield from _prefills(at, route)
+        yield from _contexts_of(at, route)
+        yield from _needless(at, route, "prefill", _why_never_prefilled(route))
     for name, model in config.models.items():
         yield from _contexts(("models", name), model.to_groups())
 
@@ -97,21 +98,34 @@ def _unread_events(at: Path, route: RouteConfig) -> Iterator[Finding]:
             yield (*at, "on_break"), f"{reason}, wanted otherwise, or `on_break: error`"
 
 
-def _prefills(at: Path, route: RouteConfig) -> Iterator[Finding]:
-    """How targets continue an answer, where none is continued."""
-    reason = why_never_resent(route)
+def _why_never_prefilled(route: RouteConfig) -> str | None:
+    """Say why no target continues an answer from its text."""
     if route.kind != "inference":
-        reason = "only answers of `kind: inference` are continued from their text"
-    elif route.on_break == "error":
-        reason = "`on_break: error` continues no answer"
-    elif route.max_attempts == 1:
-        reason = "`max_attempts: 1` leaves no room to continue an answer"
-    if reason is None:
-        return
-    for number, group in enumerate(route.targets):
+        return "only answers of `kind: inference` are continued from their text"
+    if not can_be_chat(route.match.path):
+        return f"no path that it takes ends in `{CHAT_PATH}`, and only chats are continued from their text"
+    if route.on_break == "error":
+        return "`on_break: error` continues no answer"
+    if route.max_attempts == 1:
+        return "`max_attempts: 1` leaves no room to continue an answer"
+    return why_never_resent(route)
+
+
+def _needless(
+    at: Path, route: RouteConfig, name: Literal["context", "prefill"], reason: str | None
+) -> Iterator[Finding]:
+    """What targets declare and nobody asks for, where there is a reason for that."""
+    for number, group in enumerate(route.targets if reason is not None else ()):
         for place, target in enumerate(group):
-            if target.prefill is not None:
-                yield (*at, "targets", number, place, "prefill"), f"{reason}, wanted otherwise, or no `prefill`"
+            if getattr(target, name) is not None:
+                yield (*at, "targets", number, place, name), f"{reason}, wanted otherwise, or no `{name}`"
+
+
+def _contexts_of(at: Path, route: RouteConfig) -> Iterator[Finding]:
+    reason = why_never_resent(route)
+    if route.max_attempts == 1:
+        reason = "`max_attempts: 1` leaves no room for another target"
+    yield from _needless(at, route, "context", reason) if reason is not None else _contexts(at, route.to_groups())
 
 
 def _hold_back(at: Path, route: RouteConfig) -> Iterator[Finding]:

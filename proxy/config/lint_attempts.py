@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..exchange.plan import BUSY_STATUSES
 from .feasible import UNSENT_CAUSES, Shape, TargetLists, never_hedged, why_never_resent
 from .schema import Config
 from .schema_route import RouteConfig
@@ -28,6 +29,8 @@ def find_idle_attempts(config: Config, lists: TargetLists) -> Iterator[Finding]:
             continue
         yield from _too_many(at, route)
         yield from _pauses(at, route)
+        yield from _busy_statuses(at, route)
+        yield from _no_budget(at, route, config, lists)
         yield from _unsent(at, route)
         yield from _no_room(at, route)
         if shapes and "fallback" in route.model_fields_set and route.fallback.on and _is_alone(shapes):
@@ -77,6 +80,37 @@ def _pauses(at: Path, route: RouteConfig) -> Iterator[Finding]:
         yield (*at, "retry", "backoff"), message
 
 
+def _busy_statuses(at: Path, route: RouteConfig) -> Iterator[Finding]:
+    """Listed or not, a busy status falls back as `busy`; it is retried as any other, where no other target is left."""
+    retry, fallback = route.retry, route.fallback
+    reasons = {
+        "retry": None if "status" in retry.on else "is not retried without `status` in `on`, wanted that there",
+        "fallback": None if "busy" in fallback.on else "is always `busy`, wanted that in `on`",
+    }
+    if retry.attempts == 1:
+        reasons["retry"] = "is not retried with `attempts: 1`, wanted 2 or more there"
+    for name, rule in (("retry", retry), ("fallback", fallback)):
+        if reasons[name] is None or "statuses" not in rule.model_fields_set:
+            continue
+        for place, status in enumerate(rule.statuses):
+            if status in BUSY_STATUSES:
+                message = f"got {status}, which {reasons[name]}, or no {status} here"
+                yield (*at, name, "statuses", place), message
+
+
+def _no_budget(at: Path, route: RouteConfig, config: Config, lists: TargetLists) -> Iterator[Finding]:
+    """What asks the same target again, where every cluster forbids it."""
+    clusters = lists.clusters_of(route)
+    if not clusters or any(config.clusters[name].retry_budget.is_ever_granted for name in clusters):
+        return
+    named = _listed([f"`{name}`" for name in sorted(clusters)])
+    instead = {"retry": "`attempts: 1`", "busy_wait": "`busy_wait: 0`"}
+    for name in _written(route):
+        if name in instead:
+            message = f"the `retry_budget` of {named} allows none, wanted `ratio` or `floor` above 0 there"
+            yield (*at, name), f"{message}, or {instead[name]}"
+
+
 def _unsent(at: Path, route: RouteConfig) -> Iterator[Finding]:
     """What begins after a request was sent, where none may be sent again."""
     reason = why_never_resent(route)
@@ -121,5 +155,9 @@ def _hedge_times(at: Path, route: RouteConfig, config: Config, shapes: tuple[Sha
     asked = {name for shape in shapes for group in shape for name in group}
     if late and asked == set(late):  # else it is meant for those that it reaches
         named = [f"`{name}` is given up after {duration_text(round(span_s, 3))}" for name, span_s in late.items()]
-        more = f" and {len(named) - MAX_NAMED} more" if len(named) > MAX_NAMED else ""
-        yield path, f"got {after}, {', '.join(named[:MAX_NAMED])}{more}, wanted less than that"
+        yield path, f"got {after}, {_listed(named)}, wanted less than that"
+
+
+def _listed(named: list[str]) -> str:
+    more = f" and {len(named) - MAX_NAMED} more" if len(named) > MAX_NAMED else ""
+    return f"{', '.join(named[:MAX_NAMED])}{more}"

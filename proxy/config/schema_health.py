@@ -111,3 +111,8 @@ class RetryBudget(Section):
         default=10.0, description="Number a second that there may be besides, however few requests come."
     )
     window: Timeout = Field(default=10.0, description="Time over which both are counted.")
+
+    @property
+    def is_ever_granted(self) -> bool:
+        """Whether there may be a retry at all: less than a whole one in the window is none."""
+        return self.ratio > 0 or self.floor * self.window >= 1

@@ -197,9 +197,14 @@ class RouteConfig(Section):
     body_limit: ByteSize = Field(
         default=64 << 20, description="Largest request body; `0`: no limit; `kind: inference` sets `4MiB`."
     )
-    deadline: Timeout = Field(default=600.0, description="Time for the whole exchange.")
+    deadline: Timeout = Field(
+        default=600.0,
+        description="Time for the whole exchange. Where it is written, the `connect`, `head` and `first_event` that "
+        "the route's clusters write must not add up to more, even where they equal the defaults; what is not written "
+        "is cut to fit.",
+    )
     busy_wait: Duration = Field(
-        default=3.0, description="Longest Retry-After of a busy target that is waited out, once."
+        default=3.0, description="Longest Retry-After of a busy target that is waited out, once; `0`: none is."
     )
     retry: RetryRule = Field(default=RetryRule(), description="When the same target is tried again.")
     fallback: FallbackRule = Field(default=FallbackRule(), description="When the next target is tried.")

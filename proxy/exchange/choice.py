@@ -140,7 +140,8 @@ class Choice:
 
     def _wait_for_busy(self, now: float, retry_after_s: float | None) -> Attempt | None:
         # 429/503 mean busy, not broken: a short wait that the target asked for is waited out once.
-        if retry_after_s is None or self._busy_waited or retry_after_s > self._plan.busy_wait_s:
+        longest_s = self._plan.busy_wait_s
+        if retry_after_s is None or self._busy_waited or not longest_s or retry_after_s > longest_s:
             return None
         if now + retry_after_s >= self._plan.deadline:
             return None

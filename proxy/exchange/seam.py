@@ -18,7 +18,7 @@ class Seam:
 
     One answer has one id and one beginning: `identity` replaces the continuation's own, no chunk names the role again,
     and what comes before the first chunk (pings) is left out. `echo` is what the target says once more before it goes
-    on: that is taken off, and has to be there.
+    on: that is taken off, and has to be there before it says anything else.
     """
 
     __slots__ = ("_echo", "_has_begun", "_identity")
@@ -53,16 +53,24 @@ class Seam:
     def _rewrite(self, chunk: Json) -> bool:
         """Rewrite a chunk in place; return whether it still says anything."""
         chunk.update(self._identity)
-        choice = _only(chunk.get("choices"))
+        choices = chunk.get("choices")
+        choice = _only(choices)
         delta = choice.get("delta") if choice is not None else None
         if choice is None or not isinstance(delta, dict):
-            return True
+            if choices and self._is_echo_due:
+                raise _not_continued()
+            return choices != [] or not self._is_echo_due
         has_role = delta.pop("role", None) is not None
         has_echo = bool(self._echo) and self._take_echo(delta)
-        if choice.get("finish_reason") and self._echo.strip():
+        if self._is_echo_due and (choice.get("finish_reason") or any(delta.values())):
             raise _not_continued()
         is_emptied = (has_role or has_echo) and not any(delta.values())
         return not is_emptied or bool(choice.get("finish_reason") or choice.get("logprobs"))
+
+    @property
+    def _is_echo_due(self) -> bool:
+        """Whether more of the echo has to come than white space, which services may leave out."""
+        return bool(self._echo.strip())
 
     def _take_echo(self, delta: Json) -> bool:
         """Take off what the client has already, in whatever pieces it comes; return whether there was any."""

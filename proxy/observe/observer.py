@@ -51,8 +51,8 @@ class Observer:
             self._first_byte.observe(outcome.first_byte_s, route)
         self._bytes.add(route, "received", amount=outcome.received_bytes)
         self._bytes.add(route, "sent", amount=outcome.sent_bytes)
-        for target, reason in outcome.failures:
-            self._attempts.add(target, _short(reason))
+        for target, how in outcome.ends:
+            self._attempts.add(target, how)
         if outcome.target is not None:
             self._count_target(outcome.target, outcome)
         if outcome.cache is not None:
@@ -65,11 +65,11 @@ class Observer:
         self.access_log.write(exchange, outcome)
 
     def _count_target(self, target: str, outcome: Outcome) -> None:
-        self._attempts.add(target, "answered")
         if outcome.is_fallback and outcome.preferred is not None:
-            # Without a failure of this exchange it was moved behind for those of others.
-            reason = _short(outcome.failures[-1][1]) if outcome.failures else "breaker_open"
-            self._fallback.add(outcome.preferred, target, reason)
+            # Its own failures, of before or after it answered, led nobody to it. Without one of another target in this
+            # exchange that was moved behind for those of other exchanges.
+            reasons = [_short(reason) for name, reason in outcome.failures if name != target]
+            self._fallback.add(outcome.preferred, target, reasons[-1] if reasons else "breaker_open")
         if outcome.prompt_tokens is not None:
             self._tokens.add(target, "input", amount=outcome.prompt_tokens)
         if outcome.completion_tokens is not None:

@@ -23,6 +23,7 @@ from .health.settings import HealthSettings
 from .pool import ConnectionPool, PoolLimits
 
 MAX_BREAKERS = 256
+MAX_FAILURE_CHARACTERS = 500
 _HEDGE_RATIO, _HEDGE_FLOOR_PER_S = 0.1, 1.0  # of the requests; a second
 _OK = Outcome.OK  # an enumeration's members are slow to look up
 _log = logging.getLogger("headgate")
@@ -61,9 +62,21 @@ class Cluster:
     """Endpoints with their pools and their health. Kept over reloads while its settings are the same.
 
     `budget` bounds retries over all exchanges, `hedges` attempts beside slow ones; every first attempt is a deposit.
+    `last_failure` tells of the attempt that failed last, for the log of exchanges that it costs theirs.
     """
 
-    __slots__ = ("_breakers", "_checks", "_random", "balancer", "budget", "hedges", "members", "outlier", "settings")
+    __slots__ = (
+        "_breakers",
+        "_checks",
+        "_random",
+        "balancer",
+        "budget",
+        "hedges",
+        "last_failure",
+        "members",
+        "outlier",
+        "settings",
+    )
 
     def __init__(self, settings: ClusterSettings, random: Callable[[], float]) -> None:
         health = settings.health
@@ -76,6 +89,7 @@ class Cluster:
         self._random = random
         self._breakers: OrderedDict[str | None, Breaker] = OrderedDict()  # the one used last is at the end
         self._checks: list[ActiveCheck] = []
+        self.last_failure = ""
 
     def pick(self, tried: Collection[Member], now: float) -> Member:
         """Return the cheaper of two eligible members, not one already tried while others are there.
@@ -105,6 +119,10 @@ class Cluster:
         elif outcome is Outcome.FAILED and self.outlier.failed(member, now):
             span_s = (member.ejected_until or now) - now
             _log.warning("endpoint %s is left out for %g s: it keeps failing", member.endpoint.authority, span_s)
+
+    def remember(self, failure: str) -> None:
+        """Keep how an attempt failed, up to a bound."""
+        self.last_failure = failure[:MAX_FAILURE_CHARACTERS]
 
     def breaker(self, model: str | None) -> Breaker:
         """Return the breaker of the target that is this cluster asked for `model`.

@@ -83,7 +83,7 @@ class Dispatch:
     async def _try(self, attempt: Attempt, continued: Opened | None = None) -> Opened | Command:
         """Run one attempt: the answer to give to the client, or what the machine wants next."""
         await self._wait_until(attempt.at)
-        self.served.num_attempts += 1
+        self._ended(attempt, "abandoned")  # unless it comes to another end
         upstream = self._open[attempt] = UpstreamAttempt(attempt, self._machine, self._loop)
         try:
             result = await self._exchange(upstream, continued)
@@ -130,7 +130,7 @@ class Dispatch:
             attempt, head.status, self._loop.time(), retry_after_s(head.fields), is_too_long=is_too_long
         )
         if not isinstance(command, Commit | Hold):
-            self.served.failures.append((target.name, f"status {head.status}"))
+            self._note_failure(attempt, f"status {head.status}")
         upstream.look()
         return opened, command
 
@@ -191,6 +191,7 @@ class Dispatch:
 
     def _response(self, opened: Opened) -> Response:
         upstream, head = opened.attempt, opened.head
+        self._ended(upstream.attempt, "answered")
         self.served.target = self._work.targets[upstream.attempt.target]
         self._continuity.commit(opened)
         self.passed(opened)
@@ -255,6 +256,7 @@ class Dispatch:
         self.served.num_resumes += 1
         self.served.is_prefilled = self.served.is_prefilled or opened.is_prefilled
         self._note()
+        self._ended(opened.attempt.attempt, "answered")
         self.served.target = self._work.targets[opened.attempt.attempt.target]
         self.passed(opened)
         if opened.held:
@@ -285,10 +287,19 @@ class Dispatch:
     def _failed(self, upstream: UpstreamAttempt, error: GatewayError, *, can_resume: bool) -> Command:
         attempt = upstream.attempt
         if attempt.phase is not Phase.OVER:
-            self.served.failures.append((self._work.targets[attempt.target].name, str(error)))
+            self._note_failure(attempt, str(error))
         return self._machine.failed(
             attempt, error.kind.name, self._loop.time(), has_sent=upstream.has_sent, can_resume=can_resume
         )
+
+    def _ended(self, attempt: Attempt, how: str) -> None:
+        self.served.ends[attempt.number] = (self._work.targets[attempt.target].name, how)
+
+    def _note_failure(self, attempt: Attempt, why: str) -> None:
+        target = self._work.targets[attempt.target]
+        self.served.failures.append((target.name, why))
+        self._ended(attempt, why.partition(":")[0])
+        self._work.clusters[target.cluster].remember(f"{target.name}: {why}")
 
     async def _wait_until(self, instant: float) -> None:
         delay = instant - self._loop.time()
@@ -314,4 +325,8 @@ class Dispatch:
         if not isinstance(command, GiveUp | Break):
             raise RuntimeError(f"expected the end of the exchange, got {command}")
         detail = "; ".join(f"{name}: {why}" for name, why in self.served.failures)
+        if command.kind == "unavailable":
+            clusters = {target.cluster: self._work.clusters[target.cluster] for target in self._work.targets}
+            before = "; ".join(cluster.last_failure for cluster in clusters.values() if cluster.last_failure)
+            detail = f"not asked, for what failed before: {before}"
         return GatewayError(command.kind, detail)

@@ -51,14 +51,20 @@ class Work:
 class Served:
     """Who answered, who was to be asked first, and what it took; filled in while the exchange runs.
 
-    `is_prefilled`: from some point on the answer goes on from its text alone.
+    `is_prefilled`: from some point on the answer goes on from its text alone. `ends` says of each attempt that was
+    begun, by its number, at which target it was and how it ended; each has one end. `failures` tells why.
     """
 
     target: Target | None = None
     preferred: Target | None = None
-    num_attempts: int = 0
     num_resumes: int = 0
     is_fallback: bool = False
     is_prefilled: bool = False
     failures: list[tuple[str, str]] = field(default_factory=list)
+    ends: dict[int, tuple[str, str]] = field(default_factory=dict)
     progress: Progress | None = None
+
+    @property
+    def num_attempts(self) -> int:
+        """How many attempts were begun."""
+        return len(self.ends)

@@ -108,6 +108,29 @@ def test_what_is_no_echo_is_refused_before_any_of_it_is_passed(before: str, othe
     assert not passed
 
 
+@pytest.mark.parametrize(
+    "choices",
+    [
+        [{"delta": {"role": "assistant", "tool_calls": [{"index": 0}]}}],
+        [{"delta": {"content": "Der ", "reasoning_content": "well"}}],
+        [{"delta": {"content": [{"type": "text", "text": "Der Käse"}]}}],
+        [{"delta": {"content": "Der "}}, {"delta": {}, "index": 1}],
+        [{"finish_reason": "stop"}],
+    ],
+)
+def test_what_says_more_than_its_echo_before_that_is_there_is_refused(choices: list[Json]) -> None:
+    with pytest.raises(GatewayError, match="malformed_answer"):
+        Seam({}, "Der Käse").take(events_of([b"data: %b\n\n" % orjson.dumps({"choices": choices})]))
+
+
+def test_what_says_nothing_before_its_echo_is_left_out() -> None:
+    notice = b'data: {"choices": [], "usage": {"prompt_tokens": 5}}\n\n'
+    found = events_of([notice, *stream(["Der ", "Käse", "!"], "alone", "b"), notice])
+    told = [orjson.loads(event.data or b"") for event in Seam({}, "Der Käse").take(found)]
+    assert [value["choices"][0]["delta"].get("content") for value in told[:-1]] == ["!", None]
+    assert told[-1]["usage"] == {"prompt_tokens": 5}
+
+
 @given(st.binary(max_size=30), st.sampled_from((b"data: %b\n\n", b"event: error\ndata: %b\n\n")))
 def test_what_is_no_chunk_is_left_to_whoever_judges_events(data: bytes, form: bytes) -> None:
     found = EventScanner().feed(form % data.replace(b"\r", b"").replace(b"\n", b""))

@@ -16,6 +16,7 @@ TEXT = "".join(WORDS)
 QUESTION = [{"role": "user", "content": "Was kostet der Käse?"}]
 PLAIN: dict[str, Any] = {"cluster": "t0", "prefill": "plain"}
 SECOND: dict[str, Any] = {"cluster": "t1", "prefill": "plain"}
+ECHOED: dict[str, Any] = {"cluster": "t0", "prefill": "echoed_prefix"}
 Json = dict[str, Any]
 
 

@@ -94,6 +94,12 @@ class Scene:
         """The failures in a row that stand against the endpoints."""
         return sum(member.num_failures for cluster in self.gate.clusters.values() for member in cluster.members)
 
+    @property
+    def num_counted(self) -> int:
+        """The attempts that the metrics count."""
+        text = self.gate.gateway.observer.registry.render().decode()
+        return sum(int(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith("headgate_attempts_"))
+
 
 Script = Callable[[Scene, Call], Awaitable[None]]
 

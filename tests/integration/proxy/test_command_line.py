@@ -62,6 +62,14 @@ def test_check_warns_of_options_that_do_nothing_and_takes_the_file(config: Path)
     assert headgate("check", "--strict", str(config)).returncode == 0
 
 
+def test_check_counts_one_thing_as_one(config: Path) -> None:
+    config.write_text(
+        "listeners: [{address: 127.0.0.1:0}]\nclusters: {a: {endpoints: ['http://127.0.0.1:9']}}\n"
+        "routes: [{match: {path: /}, targets: [a]}]\n"
+    )
+    assert headgate("check", str(config)).stdout == f"{config}: ok, 1 route, 1 cluster\n"
+
+
 def test_warnings_are_logged_at_the_start_and_at_each_reload() -> None:
     told = "`max_attempts: 1` leaves no room for it"
     idle = plain("http://127.0.0.1:1", max_attempts=1, hedge={"after": "1s"})

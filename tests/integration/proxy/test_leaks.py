@@ -136,6 +136,7 @@ def test_nothing_is_left(name: str, end: str) -> None:
             await scene.gate.until_empty()
             errors = errors_of(moment, end)
             assert all(outcome.error in errors for outcome in outcomes), outcomes
+            assert scene.num_counted == sum(outcome.attempts for outcome in outcomes)
             if end in BY_US:  # is told of nobody's health
                 assert scene.num_failures == NUM * moment.num_failures
 

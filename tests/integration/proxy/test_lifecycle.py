@@ -217,3 +217,52 @@ def test_one_log_line_an_exchange_with_trace_and_request_id() -> None:
     assert "secret" not in json.dumps(log[0])
     assert told[0].split("-")[1] == "4bf92f3577b34da6a3ce929d0e0e4736"
     assert told[0] != trace  # a span of our own
+
+
+def test_the_metrics_count_what_the_log_tells() -> None:
+    """Whatever became of the fallback: an answer, a break, silence until the deadline, a client that left."""
+
+    async def bad(call: Call) -> None:
+        await call.answer(b"", "502 Bad Gateway")
+
+    async def second(call: Call) -> None:
+        if call.line.startswith("GET /good"):
+            await call.answer()
+        elif call.line.startswith("GET /cut"):
+            await call.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")
+            call.reset()
+            raise ConnectionError
+        else:
+            await call.gone()
+            raise ConnectionError
+
+    async def main() -> tuple[list[dict[str, Any]], str]:
+        async with upstream(bad) as first, upstream(second) as other:
+            config = with_admin(plain(first.url, other.url, retry={"attempts": 1}))
+            config["clusters"]["t0"]["breaker"] = {"failures": 1000}
+            async with gateway(config, TOKEN="secret-of-the-test") as gate:
+                for path in ("/good", "/cut", "/late"):
+                    await fetch(gate.port, "GET", path, None, "X-Headgate-Deadline-Ms: 200")
+                async with client(gate.port) as leaving:
+                    await leaving.send("GET", "/left")
+                    await other.until(lambda: len(other.calls) == 4)
+                await gate.until(lambda: len(gate.log()) == 4)
+                return gate.log(), (await admin(gate, "GET", "/metrics")).body.decode()
+
+    log, text = asyncio.run(main())
+    assert [(line["error"], line["attempts"], line["fallback"], line["target"]) for line in log] == [
+        (None, 2, True, "t1"),
+        ("truncated", 2, True, "t1"),
+        ("deadline", 2, True, None),
+        ("client_gone", 2, True, None),
+    ]
+    counted = dict(line.rsplit(" ", 1) for line in text.splitlines() if line.startswith("headgate_attempts_total"))
+    assert counted == {
+        'headgate_attempts_total{target="t0",outcome="status 502"}': "4",
+        'headgate_attempts_total{target="t1",outcome="answered"}': "1",
+        'headgate_attempts_total{target="t1",outcome="truncated"}': "1",
+        'headgate_attempts_total{target="t1",outcome="deadline"}': "1",
+        'headgate_attempts_total{target="t1",outcome="abandoned"}': "1",
+    }
+    counted = dict(line.rsplit(" ", 1) for line in text.splitlines() if line.startswith("headgate_fallback_total"))
+    assert counted == {'headgate_fallback_total{from="t0",to="t1",reason="status 502"}': "2"}

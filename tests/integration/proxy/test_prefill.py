@@ -12,6 +12,7 @@ from ...running import RunningGateway, gateway, plain
 from ...upstream import Call, Script, Upstream, upstream
 from .completions import DONE, PATH, begin, chunks, end, play, streaming, whole
 from .prefills import (
+    ECHOED,
     PLAIN,
     QUESTION,
     SECOND,
@@ -134,7 +135,7 @@ def test_an_echo_is_taken_off(size: int) -> None:
         pieces = [TEXT[at : at + size] for at in range(0, len(TEXT), size)] if size < 1000 else ["Der", TEXT[3:]]
         await streaming(*said(pieces, name="b"), DONE)(call)
 
-    answer, (calls,) = run(then(cut(2), echoing), targets=[{"cluster": "t0", "prefill": "echoed_prefix"}])
+    answer, (calls,) = run(then(cut(2), echoing), targets=[ECHOED])
     assert (is_joined(answer), shown(answer), len(calls)) == (True, TEXT, 2)
 
 

@@ -14,6 +14,7 @@ from ...running import RunningGateway
 from ...upstream import Call, Script, Upstream
 from .completions import DONE, begin, chunks, end, play, streaming
 from .prefills import (
+    ECHOED,
     PLAIN,
     QUESTION,
     SECOND,
@@ -67,8 +68,15 @@ def test_an_answer_that_turns_to_tools_is_from_then_on_not_given_up_early() -> N
 @pytest.mark.parametrize("words", [["Die Kuh"], ["De"], ["De", "r"], [" Der "]])
 def test_an_echo_that_is_none_is_not_glued_on(words: list[str]) -> None:
     script = streaming(*said(words, name="b"), DONE)
-    answer, (calls,) = run(then(cut(3), script), targets=[{"cluster": "t0", "prefill": "echoed_prefix"}])
+    answer, (calls,) = run(then(cut(3), script), targets=[ECHOED])
     assert (is_told(answer, "truncated"), shown(answer), len(calls)) == (True, "Der Käse", 2)
+
+
+def test_a_tool_call_in_place_of_the_echo_is_not_passed_on() -> None:
+    call = chunk({"role": "assistant", "tool_calls": [{"index": 0, "id": "c", "function": {"name": "f"}}]}, name="b")
+    answer, (calls,) = run(then(cut(3), streaming(call, then="stall")), targets=[ECHOED], deadline="5s")
+    assert (is_told(answer, "truncated"), shown(answer), len(calls)) == (True, "Der Käse", 2)
+    assert answer.body.startswith(b"".join(said(WORDS)[:3]) + b'data: {"error"')
 
 
 async def busy(call: Call) -> None:

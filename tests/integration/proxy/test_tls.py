@@ -124,3 +124,20 @@ def test_a_cluster_is_verified_by_its_own_authority_and_name(
     assert answer.status == status
     if status == 502:
         assert answer.json()["type"] == "urn:headgate:error:tls_failed"
+
+
+def test_the_log_says_what_put_a_service_out_of_order_that_is_not_asked_any_more() -> None:
+    async def main() -> list[dict[str, Any]]:
+        server, served = await secure_upstream(trustme.CA(), "127.0.0.1")
+        async with server:
+            config = plain(f"https://127.0.0.1:{served.port}")
+            config["clusters"]["t0"] |= {"breaker": {"failures": 1}, "retry_budget": {"ratio": 0, "floor": 0}}
+            async with gateway(config) as gate:
+                assert [(await fetch(gate.port)).status for _ in range(2)] == [502, 503]
+                await gate.until(lambda: len(gate.log()) == 2)
+                return gate.log()
+
+    first, second = asyncio.run(main())
+    assert (first["error"], second["error"], second["attempts"]) == ("tls_failed", "unavailable", 0)
+    assert "certificate verify failed" in first["detail"]
+    assert second["detail"] == f"not asked, for what failed before: {first['failures'][0]}"

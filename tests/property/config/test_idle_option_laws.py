@@ -20,6 +20,8 @@ from .test_load_laws import ENVIRON, SCHEMAS, configs
 METHODS = ["GET", "POST"]
 # Options that are called idle as a whole: without them everything is as it was.
 WHOLE = re.compile(r"routes\[(\d+)\]\.(retry|fallback|hedge|busy_wait|on_break|malformed|hold_back_limit)")
+OF_TARGET = re.compile(r"routes\[(\d+)\]\.targets\[(\d+)\](?:\[(\d+)\])?\.(context|prefill)")
+PATHS = ["", "/chat/completions", "/completions", "/chat/{id}"]
 OFFERED = re.compile(r", or no |, or `on_break: error`")  # others say that a value is odd, not that it does nothing
 spans = st.integers(1, 120_000).map(lambda ms: duration_text(ms / 1000))
 TIGHT: dict[str, st.SearchStrategy[Any]] = {
@@ -47,8 +49,9 @@ def tight_configs(draw: st.DrawFn) -> dict[str, Any]:
             route[name] = draw(TIGHT[name])
         if draw(st.booleans()):
             route["match"]["methods"] = draw(st.lists(st.sampled_from(METHODS), unique=True))
+        route["match"]["path"] = route["match"]["path"].partition("/{")[0] + draw(st.sampled_from(PATHS))
         if draw(st.booleans()):
-            route["targets"] = [_with_context(item, draw) for item in route["targets"]]
+            route["targets"] = [_declaring(item, draw) for item in route["targets"]]
         if draw(st.booleans()):
             route["stages"] = {draw(st.sampled_from(["route", "aggregate"])): ["other"]}
             route.pop("plugins", None)
@@ -61,16 +64,14 @@ def tight_configs(draw: st.DrawFn) -> dict[str, Any]:
     return raw
 
 
-def _with_context(item: Any, draw: st.DrawFn) -> Any:
+def _declaring(item: Any, draw: st.DrawFn) -> Any:
     if isinstance(item, list):
-        return [_with_context(each, draw) for each in item]
-    context = draw(st.sampled_from([None, 8, 9]))
-    if context is None:
-        return item
-    if isinstance(item, dict):
-        return {**item, "context": context}
+        return [_declaring(each, draw) for each in item]
+    declared: dict[str, Any] = draw(st.sampled_from([{}, {"context": 8}, {"context": 9}, {"prefill": "plain"}]))
+    if not declared or isinstance(item, dict):
+        return {**item, **declared} if declared else item
     cluster, slash, model = item.partition("/")
-    return {"cluster": cluster, "context": context, **({"model": model} if slash else {})}
+    return {"cluster": cluster, **declared, **({"model": model} if slash else {})}
 
 
 def _checked(text: str) -> Checked:
@@ -114,10 +115,14 @@ def test_every_warning_has_a_place_inside_the_file(raw: dict[str, Any], is_flow:
 def test_what_is_called_idle_can_be_left_out(raw: dict[str, Any]) -> None:
     checked = _checked(yaml.safe_dump(raw))
     for warning in checked.warnings:
-        found = WHOLE.fullmatch(warning.path)
+        found = WHOLE.fullmatch(warning.path) or OF_TARGET.fullmatch(warning.path)
         if found is None or not OFFERED.search(warning.message):
             continue
-        place, name = int(found[1]), found[2]
+        place, name = int(found[1]), found[found.re.groups]
         without = copy.deepcopy(raw)
-        del without["routes"][place][name]
+        holder = without["routes"][place]
+        if found.re is OF_TARGET:
+            item = holder["targets"][int(found[2])]
+            holder = item[int(found[3])] if found[3] else item
+        del holder[name]
         assert _told(check(yaml.safe_dump(without), SCHEMAS, ENVIRON), place) == _told(checked, place), str(warning)

@@ -40,7 +40,7 @@ def retry_only_for_cause(run: Run) -> None:
             continue
         assert heard is not None
         assert heard.target == given.target
-        if heard.retry_after_s is not None and heard.retry_after_s <= run.plan.busy_wait_s:
+        if heard.retry_after_s is not None and 0 < run.plan.busy_wait_s >= heard.retry_after_s:
             continue
         if heard.status:
             assert "status" in run.plan.retry.on

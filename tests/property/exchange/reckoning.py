@@ -114,7 +114,8 @@ class Reckoning:
 
     def _is_short_wait(self, heard: Heard) -> bool:
         span_s = heard.retry_after_s
-        return span_s is not None and span_s <= self.plan.busy_wait_s and heard.at + span_s < self.plan.deadline
+        is_short = span_s is not None and 0 < self.plan.busy_wait_s >= span_s
+        return is_short and heard.at + (span_s or 0.0) < self.plan.deadline
 
     def _waits(self) -> list[Next]:
         if self.kind != "busy" or self._has_waited() or not self._is_short_wait(self.heard):

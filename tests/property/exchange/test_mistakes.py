@@ -27,6 +27,21 @@ def test_a_lone_busy_target_is_not_asked_before_the_instant_it_named() -> None:
         assert len(play(Scenario(replace(ONE, retry=rule), ((busy(None), GOOD),))).log.of(Given)) == 1
 
 
+@pytest.mark.parametrize("statuses", [{503}, {500}])
+def test_a_busy_target_is_left_for_another_one_as_busy_alone(statuses: set[int]) -> None:
+    """Whether its status is among those that fall back makes no difference."""
+    for on, num_attempts in (({"status"}, 1), ({"busy"}, 2)):
+        plan = replace(TWO, fallback=FallbackRule(frozenset(on), frozenset(statuses)), retry=RetryRule(1))
+        assert len(play(Scenario(plan, ((busy(None),), (GOOD,)))).log.of(Given)) == num_attempts
+
+
+def test_without_a_wait_for_busy_targets_none_is_asked_again_for_what_it_named() -> None:
+    """One that named no time at all was: the worst case knew nothing of that attempt."""
+    for wait_s, num_attempts in ((0.0, 1), (0.001, 2)):
+        plan = replace(ONE, busy_wait_s=wait_s, retry=RetryRule(1))
+        assert len(play(Scenario(plan, ((busy(0.0), GOOD),))).log.of(Given)) == num_attempts
+
+
 def test_a_hedges_failure_does_not_make_a_busy_target_be_asked_too_early() -> None:
     plan = replace(ONE, hedge=HedgeRule(0.4))
     run = play(Scenario(plan, ((busy(61.0, head_s=1.0), replace(RESET, head_s=1.0), GOOD),)))

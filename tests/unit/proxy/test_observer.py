@@ -22,12 +22,16 @@ class Nobody:
         """Nobody waited."""
 
 
-def ended(failures: tuple[tuple[str, str], ...], target: str | None, error: str | None = None) -> str:
+def ended(
+    failures: tuple[tuple[str, str], ...], target: str | None, error: str | None = None, *more: tuple[str, str]
+) -> str:
+    """Count one exchange, and return what is counted; `more` are attempts that ended otherwise."""
     observer = Observer(Registry(), AccessLog("off"))
     body = ClientBody(None, None, Nobody(), 1.0)
     request = Request("GET", "/", "/", "", "a", "http", "127.0.0.1", "127.0.0.1", Fields(), body)
     exchange = Exchange(request, "id", lambda: 0.0)
-    attempts = len(failures) + (target is not None)
+    ends = [(name, reason.partition(":")[0]) for name, reason in failures]
+    ends += [(target, "answered")] if target is not None else []
     is_fallback = bool(failures) and target is not None
     observer.ended(
         exchange,
@@ -36,7 +40,7 @@ def ended(failures: tuple[tuple[str, str], ...], target: str | None, error: str 
             error,
             "",
             target,
-            attempts,
+            len(ends) + len(more),
             is_fallback,
             None,
             1,
@@ -49,6 +53,7 @@ def ended(failures: tuple[tuple[str, str], ...], target: str | None, error: str 
             False,
             failures,
             preferred="heavy/a",
+            ends=(*ends, *more),
         ),
     )
     return observer.registry.render().decode()
@@ -68,6 +73,12 @@ def test_an_exchange_that_nobody_answered_counts_its_attempts_and_its_error() ->
     assert 'headgate_attempts_total{target="heavy",outcome="silent"} 1' in text
     assert 'headgate_errors_total{route="none",error="silent",source="upstream"} 1' in text
     assert "headgate_fallback_total{" not in text
+
+
+def test_attempts_that_were_given_up_are_counted_too() -> None:
+    text = ended((), "lite", None, ("heavy", "abandoned"))
+    assert 'headgate_attempts_total{target="heavy",outcome="abandoned"} 1' in text
+    assert 'headgate_attempts_total{target="lite",outcome="answered"} 1' in text
 
 
 def test_a_fallback_without_a_failure_of_its_own_is_counted_too() -> None:

@@ -165,7 +165,7 @@ clusters:
   heavy: {endpoints: ["http://10.0.0.1:1"], timeouts: {connect: 1s, head: 9s, first_event: 20s}}
   lite: {endpoints: ["http://10.0.0.2:1"], timeouts: {connect: 1s, head: 4s, first_event: 5s}}
 routes:
-  - match: {path: /}
+  - match: {path: "/{*rest}"}
     targets: [heavy, lite]
 """
 UNSENT = "sent again only if nothing of it was sent"
@@ -277,6 +277,14 @@ INFERENCE = "kind: inference\n"
 )
 def test_only_what_can_happen_is_announced(options: str, said: dict[str, str]) -> None:
     assert {name: text for name, text in said_of(options).items() if name in said} == said
+
+
+def test_only_a_chat_goes_on_from_its_text() -> None:
+    told = "kind: inference, targets: [{cluster: heavy, prefill: plain}]"
+    text = ONE_ROUTE.partition("  - match")[0] + f"  - {{match: {{path: /v1/completions}}, {told}}}\n"
+    assert "after a break  resumed where that is exact, else an error" in render(
+        explain(load(text, {}, {}), "POST", "/v1/completions")
+    )
 
 
 def test_a_request_with_a_key_of_its_own_may_be_sent_again() -> None:

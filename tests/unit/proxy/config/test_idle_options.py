@@ -149,6 +149,39 @@ def test_a_further_attempt_that_is_never_made(route: str, said: list[str]) -> No
     assert warnings_of(route) == said
 
 
+STATUSES = "statuses: [500, 503, 429]"
+
+
+@pytest.mark.parametrize(
+    ("route", "reason"),
+    [
+        (f"fallback: {{on: [connect, status], {STATUSES}}}", "is always `busy`, wanted that in `on`"),
+        (f"retry: {{on: [connect], {STATUSES}}}", "is not retried without `status` in `on`, wanted that there"),
+        (f"retry: {{attempts: 1, {STATUSES}}}", "is not retried with `attempts: 1`, wanted 2 or more there"),
+    ],
+)
+def test_a_busy_status_that_is_listed_where_nothing_follows_it(route: str, reason: str) -> None:
+    path = f"routes[0].{route.partition(':')[0]}.statuses"
+    assert warnings_of(f"{ANY}targets: [a, b]\n{route}") == [
+        f"9:{route.index(str(status)) + 5}: {path}[{number}]: got {status}, which {reason}, or no {status} here"
+        for number, status in ((1, 503), (2, 429))
+    ]
+
+
+@pytest.mark.parametrize(
+    "route",
+    [
+        "retry: {statuses: [429, 503]}",  # where no other target is left
+        "retry: {attempts: 1, statuses: [502]}",
+        "fallback: {statuses: [429, 503]}",  # that is what `busy` does
+        "fallback: {on: [busy], statuses: [503]}",
+        "fallback: {on: [status]}",  # the default's 503 is nobody's mistake
+    ],
+)
+def test_a_busy_status_that_is_followed_as_listed_is_not_warned_about(route: str) -> None:
+    assert warnings_of(f"{ANY}targets: [a, b]\n{route}") == []
+
+
 @pytest.mark.parametrize(
     "route",
     [

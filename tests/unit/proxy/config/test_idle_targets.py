@@ -8,7 +8,7 @@ import pytest
 
 from headgate.proxy.config.plugin_schema import PluginSchema
 
-from .warned import ANY, CHAT, CLUSTERS, NEVER, warnings_of
+from .warned import ANY, CHAT, CLUSTERS, KEYED, NEVER, POST, warnings_of
 
 ALONE = "got {}, no other target declares one, wanted a larger one there, or none here"
 NO_LARGER = "got {}, the targets before declare as much, wanted more, or none"
@@ -40,11 +40,41 @@ def test_a_context_that_takes_no_part(targets: str, said: list[tuple[str, str, i
     assert all(warning.startswith("9:") for warning in found)
 
 
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (CHAT + "max_attempts: 1", "`max_attempts: 1` leaves no room for another target"),
+        (CHAT + "replay: never", NEVER),
+        (POST, KEYED),
+    ],
+)
+def test_a_context_that_no_other_target_is_asked_after(options: str, reason: str) -> None:
+    line = len(options.splitlines()) + 7
+    targets = "{cluster: a, context: 8}, {cluster: b, context: 9}"
+    assert warnings_of(f"{options.rstrip()}\ntargets: [{targets}, c]") == [
+        f"{line}:{column}: routes[0].targets[{place}].context: {reason}, wanted otherwise, or no `context`"
+        for place, column in enumerate((37, 63))
+    ]
+
+
 def test_a_context_of_a_model_is_looked_at_as_that_of_a_route(schemas: Mapping[str, PluginSchema]) -> None:
     more = "plugins: {model_route: {}}\nmodels:\n  auto:\n    targets:\n      - {cluster: a, context: 8}\n      - b"
     assert warnings_of(f"{CHAT}stages: {{route: [model_route]}}", more=more, plugins=schemas) == [
         f"15:31: models.auto.targets[0].context: {ALONE.format(8)}"
     ]
+
+
+OTHER_API = "no path that it takes ends in `/chat/completions`, and only chats are continued from their text"
+OTHER_PATHS = (
+    "/v1/completions",
+    "/completions",
+    "/",
+    "/chat/completions/",
+    '"/{id}"',
+    '"/chat/{id}/x"',
+    '"/chats/{id}"',
+)
+CHAT_PATHS = ("/{*rest}", "/v1/{*rest}", "/chat/{*rest}", "/v1/chat/{what}", "/{what}/completions", "/{one}/{two}")
 
 
 @pytest.mark.parametrize(
@@ -55,6 +85,8 @@ def test_a_context_of_a_model_is_looked_at_as_that_of_a_route(schemas: Mapping[s
         (CHAT + "max_attempts: 1", "`max_attempts: 1` leaves no room to continue an answer"),
         (CHAT + "replay: never", NEVER),
         (CHAT, ""),
+        *[(CHAT.replace("/v1/chat/completions", path), OTHER_API) for path in OTHER_PATHS],
+        *[(CHAT.replace("/v1/chat/completions", f'"{path}"'), "") for path in CHAT_PATHS],
     ],
 )
 def test_a_prefill_that_nobody_asks_for(options: str, reason: str) -> None:
@@ -128,6 +160,21 @@ def test_health_that_needs_another_endpoint() -> None:
         "7:83: clusters.e.outlier.max_share: got 0, no endpoint is ever left out, wanted more for the rest to count",
         "8:73: clusters.f.breaker.ramp_step: `ramp` has no steps, wanted some, or no `ramp_step`",
     ]
+
+
+@pytest.mark.parametrize("budget", ["ratio: 0, floor: 0", "ratio: 0, floor: 0.5, window: 1s"])
+def test_retries_that_no_budget_allows(budget: str) -> None:
+    none = "".join(f'  {name}: {{endpoints: ["http://{name}"], retry_budget: {{{budget}}}}}\n' for name in "de")
+    written = "retry: {attempts: 3}\nbusy_wait: 2s"
+    wanted = "wanted `ratio` or `floor` above 0 there"
+    assert warnings_of(f"{ANY}targets: [d, e]\n{written}", clusters=CLUSTERS + none) == [
+        f"11:12: routes[0].retry: the `retry_budget` of `d`, `e` allows none, {wanted}, or `attempts: 1`",
+        f"12:16: routes[0].busy_wait: the `retry_budget` of `d`, `e` allows none, {wanted}, or `busy_wait: 0`",
+    ]
+    assert warnings_of(f"{ANY}targets: [d, a]\n{written}", clusters=CLUSTERS + none.splitlines()[0]) == []
+    assert warnings_of(f"{ANY}targets: [d, e]", clusters=CLUSTERS + none) == []
+    some = none.replace("floor: 0", "floor: 1").replace("floor: 1.5", "floor: 1")
+    assert warnings_of(f"{ANY}targets: [d, e]\n{written}", clusters=CLUSTERS + some) == []
 
 
 def test_only_so_many_clusters_are_named() -> None:

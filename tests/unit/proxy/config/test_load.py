@@ -278,6 +278,15 @@ routes:
     assert check(BASE, schemas, {}).warnings == ()
 
 
+def test_a_timeout_counts_against_the_deadline_where_it_is_written_be_it_the_default() -> None:
+    text = BASE.replace("]}}", "], timeouts: {head: 1m}}}").replace("targets:", "deadline: 1m, targets:")
+    assert load(text, {}, {}).routes[0].deadline == 60.0  # that to connect is 2s, too, but cut to fit
+    assert errors_of(text.replace("head: 1m", "connect: 2s, head: 1m")) == [
+        "<text>:3:39: routes[0].deadline: the timeouts of `service` add up to 62s, wanted a deadline of at least that, "
+        "or shorter timeouts"
+    ]
+
+
 def test_thousand_routes_load_fast() -> None:
     route = (
         "  - match: {{path: '/v1/{0}/{{id}}', methods: [GET, POST]}}\n    kind: inference\n    targets: [service/m]\n"

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from headgate.proxy.observe.metrics import Registry
-from headgate.proxy.upstream.cluster import MAX_BREAKERS, Cluster, ClusterSettings, Member
+from headgate.proxy.upstream.cluster import MAX_BREAKERS, MAX_FAILURE_CHARACTERS, Cluster, ClusterSettings, Member
 from headgate.proxy.upstream.endpoint import Endpoint
 from headgate.proxy.upstream.gauges import register_gauges
 from headgate.proxy.upstream.health.breaker import Admission, BreakerSettings
@@ -34,6 +34,12 @@ def test_a_member_that_was_tried_is_picked_again_only_where_no_other_is_left() -
         tried.add(member)
     assert cluster.pick(tried, 0.0) in tried
     assert sum(member.num_active for member in cluster.members) == 4
+
+
+def test_what_is_remembered_of_a_failure_is_bounded() -> None:
+    cluster = cluster_of(1)
+    cluster.remember("c: reset: " + "x" * 10_000)
+    assert cluster.last_failure.startswith("c: reset: xx") and len(cluster.last_failure) == MAX_FAILURE_CHARACTERS
 
 
 def test_three_failures_in_a_row_eject_a_member_for_ten_seconds(caplog: pytest.LogCaptureFixture) -> None:
