@@ -126,10 +126,11 @@ class Dispatch:
         else:
             opened = Opened(upstream, head, work.new_progress() if work.new_progress else None)
         is_too_long = await opened.hold_refusal() if self._may_grow(head.status) else False
+        is_over = attempt.phase is Phase.OVER  # another one was first, in this turn of the loop
         command = self._machine.answered(
             attempt, head.status, self._loop.time(), retry_after_s(head.fields), is_too_long=is_too_long
         )
-        if not isinstance(command, Commit | Hold):
+        if not (is_over or isinstance(command, Commit | Hold)):
             self._note_failure(attempt, f"status {head.status}")
         upstream.look()
         return opened, command

@@ -247,3 +247,10 @@ def whoever_is_named_has_answered(history: History) -> None:
             is_fallback = target != history.scenario.names[0]
             assert (got.fields.get("x-headgate-fallback") == "true") == is_fallback
             assert len(visits) <= int(got.fields["x-headgate-attempts"]) or len(visits) <= 6
+
+
+@law
+def a_good_answer_is_no_failure(history: History) -> None:
+    """Nor is that of a hedge which comes too late."""
+    for _, outcome in history.outcomes:
+        assert not [reason for _, reason in outcome.failures if reason.startswith("status 2")], outcome.failures

@@ -84,3 +84,12 @@ def test_a_client_in_a_hurry_puts_no_target_out_of_order_for_others() -> None:
     visitors = [Visitor(number, at=2.0 * number, body=STREAM, fields=hurried) for number in range(4)]
     history = held(Scenario((*visitors, Visitor(4, at=8.0, body=STREAM)), fates))
     assert [got.fields["x-headgate-target"] for got in history.got] == [*["cluster1"] * 4, "cluster0"]
+
+
+def test_a_hedge_that_answers_at_the_same_instant_has_not_failed() -> None:
+    """The head of the one that came second was noted as a failure of status 200."""
+    fates = (((Fate(head_s=2.0), Fate(head_s=1.0)),),)
+    options = {"commit": "head", "hedge": {"after": "1s"}}
+    history = held(Scenario((Visitor(0, body=STREAM),), fates, options=options))
+    (outcome,) = [outcome for _, outcome in history.outcomes]
+    assert (outcome.failures, sorted(how for _, how in outcome.ends)) == ((), ["abandoned", "answered"])
