@@ -50,6 +50,7 @@ wheel: $(VENV)/.dev
 	bash .ci/wheel
 
 bench: $(VENV)/.dev
+	$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[bench]'
 	$(BIN)/python -m bench $(ARGS)
 
 scorecard: $(VENV)/.dev

