@@ -10,7 +10,10 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, Literal, TypeVar
 
+from .kernels.fp8_gemm_torch import fp8_gemm
+from .kernels.fp8_quantise_torch import fp8_quantise
 from .kernels.gate_torch import gate
+from .kernels.int8_gemm_torch import int8_gemm
 from .kernels.mla_decode_torch import mla_decode
 from .kernels.mla_prefill_torch import mla_prefill
 from .kernels.moe_experts_torch import moe_experts
@@ -19,7 +22,18 @@ from .kernels.rope_latent_torch import rope_latent
 from .kernels.sample_torch import sample
 
 Backend = Literal["torch", "triton"]
-NAMES = ("gate", "mla_decode", "mla_prefill", "moe_experts", "rms_norm", "rope_latent", "sample")
+NAMES = (
+    "fp8_gemm",
+    "fp8_quantise",
+    "gate",
+    "int8_gemm",
+    "mla_decode",
+    "mla_prefill",
+    "moe_experts",
+    "rms_norm",
+    "rope_latent",
+    "sample",
+)
 _Op = TypeVar("_Op", bound=Callable[..., Any])
 
 
@@ -34,7 +48,10 @@ class Ops:
         unknown = sorted(self._backends.keys() - set(NAMES))
         if unknown:
             raise ValueError(f"expected operations out of {', '.join(NAMES)}, got {', '.join(unknown)}")
+        self.fp8_gemm = self._pick(fp8_gemm)
+        self.fp8_quantise = self._pick(fp8_quantise)
         self.gate = self._pick(gate)
+        self.int8_gemm = self._pick(int8_gemm)
         self.mla_decode = self._pick(mla_decode)
         self.mla_prefill = self._pick(mla_prefill)
         self.moe_experts = self._pick(moe_experts)

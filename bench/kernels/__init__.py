@@ -9,5 +9,17 @@ triton alone: it has to run on a machine that has nothing else.
 
 import os
 
-_ALL = ("rms_norm", "rope_latent", "gate", "moe_align", "moe_experts", "mla_decode", "mla_prefill", "sample")
+_ALL = (
+    "rms_norm",
+    "rope_latent",
+    "gate",
+    "moe_align",
+    "moe_experts",
+    "mla_decode",
+    "mla_prefill",
+    "sample",
+    "fp8_quantise",
+    "fp8_gemm",
+    "int8_gemm",
+)
 NAMES = tuple(name for name in os.environ.get("HEADGATE_KERNELS", "").split(",") if name) or _ALL

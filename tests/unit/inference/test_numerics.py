@@ -85,7 +85,7 @@ def test_the_id_changes_with_what_runs_the_model(sample_dir: Path, monkeypatch: 
 def test_threads_libraries_processor_and_operations_are_named() -> None:
     named = describe_backend(1, Ops())
     assert named != describe_backend(2, Ops())
-    assert "gate torch, mla_decode torch" in named
+    assert "gate torch, int8_gemm torch, mla_decode torch" in named
     assert f"torch {torch.__version__}" in named
     assert "numpy " in named
     assert "float32" in named

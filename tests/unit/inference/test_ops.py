@@ -45,7 +45,7 @@ def test_kernel_and_twin_have_one_signature(name: str) -> None:
 
 def test_what_is_no_operation_is_refused() -> None:
     wrong: Any = {"gelu": "torch"}
-    with pytest.raises(ValueError, match=r"expected operations out of gate, .*, got gelu"):
+    with pytest.raises(ValueError, match=r"expected operations out of fp8_gemm, .*, got gelu"):
         Ops(chosen=wrong)
     unknown: Any = {"gate": "cuda"}
     with pytest.raises(ValueError, match="gate: expected torch or triton, got 'cuda'"):
