@@ -8,12 +8,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from ..ext.limiter_cells import NS_PER_S, Decision, Key, KeyPart, Limit, LimiterCells
 from ..proxy.address_limit import address_group
 from ..proxy.config.section import Section, Whole
 from ..proxy.config.units import Rate, RateValue
 from ..proxy.config.wording import FieldError
 from ..proxy.exchange.exchange import Exchange
-from ..proxy.gcra import NS_PER_S, Cells, Decision, Limit
 from ..proxy.hookspecs import Setup, hookimpl
 from ..proxy.verdicts import Reject, Reservation
 
@@ -25,7 +25,6 @@ _UNKNOWN_MODEL = ""
 
 Burst = Annotated[Whole, Field(ge=1, le=_MAX_BURST)]
 Cost = Annotated[Whole, Field(ge=1, le=_MAX_BURST)]
-CellKey = tuple[object, ...]
 
 
 class RateLimitOptions(Section):
@@ -78,7 +77,7 @@ class RateLimit:
 
     def __init__(self, config: RateLimitConfig) -> None:
         self._config = config
-        self._cells = Cells(config.max_cells)
+        self._cells = LimiterCells(config.max_cells)
         self._model_names: Mapping[str, str] = {}
         self._policies: dict[str, tuple[RateLimitOptions | None, _Policy]] = {}
         self._name = "rate_limit"
@@ -118,7 +117,7 @@ class RateLimit:
         self._policies[route.name] = (options, policy)
         return policy
 
-    def _part(self, part: Part, exchange: Exchange) -> object:
+    def _part(self, part: Part, exchange: Exchange) -> KeyPart:
         if part == "route":
             return exchange.route.name
         if part == "model":
@@ -152,7 +151,7 @@ class _Policy:
     name: str
     limit: Limit
     cost: int
-    prefix: CellKey
+    prefix: Key
     quota: str  # the whole RateLimit-Policy value
     label: str  # the name as a structured-field String
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections import OrderedDict
 
-from .gcra import NS_PER_S, Limit, admit
+from ..ext.limiter_cells import NS_PER_S, Limit, admit
 
 _MAPPED = bytes(10) + b"\xff\xff"  # RFC 4291 §2.5.5.2
 _IPV6_GROUP_BYTES = 8

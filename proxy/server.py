@@ -9,6 +9,7 @@ import signal
 import socket
 from dataclasses import dataclass
 
+from ..ext.limiter_cells import Limit
 from .address_limit import AddressLimit
 from .admin import Admin
 from .admin_calls import AdminCalls
@@ -20,7 +21,6 @@ from .downstream.acceptor import Acceptor
 from .downstream.settings import ListenerSettings
 from .downstream.tls_listener import TlsListener
 from .gateway import Gateway
-from .gcra import Limit
 from .http1.limits import HeadLimits
 from .reload import Reloader
 from .tasks import spawn

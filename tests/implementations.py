@@ -8,6 +8,7 @@ from typing import cast
 import pytest
 
 from headgate.ext import IMPLEMENTATIONS, implementation
+from headgate.ext.limiter_cells import LimiterCells
 from headgate.ext.route_table import RouteTable
 from headgate.ext.sse import Event, EventScanner, StreamState
 
@@ -16,6 +17,11 @@ from headgate.ext.sse import Event, EventScanner, StreamState
 def table_type(request: pytest.FixtureRequest) -> type[RouteTable]:
     """The class under test. A compiled one that was not built is an error, never a skip."""
     return cast(type[RouteTable], implementation("route_table", request.param).RouteTable)
+
+
+@pytest.fixture(scope="session", params=IMPLEMENTATIONS)
+def cells_type(request: pytest.FixtureRequest) -> type[LimiterCells]:
+    return cast(type[LimiterCells], implementation("limiter_cells", request.param).LimiterCells)
 
 
 @pytest.fixture(scope="session", params=IMPLEMENTATIONS)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from bench.micro import machine, route_table, sse
+from bench.micro import limiter_cells, machine, route_table, sse
 from bench.micro.frame import Benchmark, Row, least
 
 
@@ -64,8 +64,13 @@ def test_a_target_that_is_missed_is_shown_and_sets_the_exit_code(
 
 @pytest.mark.parametrize(
     ("benchmark", "subject"),
-    [(machine.BENCHMARK, "exchange machine"), (route_table.BENCHMARK, "compiled"), (sse.BENCHMARK, "compiled")],
-    ids=["machine", "route_table", "sse"],
+    [
+        (limiter_cells.BENCHMARK, "compiled"),
+        (machine.BENCHMARK, "exchange machine"),
+        (route_table.BENCHMARK, "compiled"),
+        (sse.BENCHMARK, "compiled"),
+    ],
+    ids=["limiter_cells", "machine", "route_table", "sse"],
 )
 def test_each_runs_and_holds_ours_to_a_target(
     benchmark: Benchmark, subject: str, capsys: pytest.CaptureFixture[str]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from headgate.ext.limiter_cells import Limit
 from headgate.proxy.address_limit import AddressLimit, address_group
-from headgate.proxy.gcra import Limit
 
 TWO_AT_ONCE = Limit.of(10, 1.0, 2)
 

@@ -7,16 +7,12 @@ burst + T / interval, whatever the clock did. Nothing here reads a clock.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 NS_PER_S = 1_000_000_000
-# Half of what 64 bits hold, 146 years: an instant and a span then fit together.
+# Half of what 63 bits hold, 146 years: an instant and a span then fit together.
 MAX_REFILL_NS = 1 << 62
-# How many other cells one newcomer examines: bounds its cost, and still frees memory faster than it is taken.
-SWEPT_CELLS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,66 +88,26 @@ def admit(tat_ns: int, limit: Limit, cost: int, now_ns: int) -> tuple[int, Decis
     return tat_ns, Decision(False, *_left(full_at, limit, now_ns), retry_after)
 
 
+def charge(tat_ns: int, limit: Limit, units: int, now_ns: int) -> int:
+    """Return the cell after units that were used already: they are owed, also beyond the burst.
+
+    The debt is bounded: the bucket is full again in 146 years at the latest.
+    """
+    owed = min(max(tat_ns, now_ns) + units * limit.interval_ns, now_ns + MAX_REFILL_NS)
+    return max(tat_ns, owed)
+
+
+def give_back(tat_ns: int, limit: Limit, units: int, now_ns: int) -> int:
+    """Return the cell after units that were charged and not used; it is never more than full."""
+    return max(tat_ns - units * limit.interval_ns, min(tat_ns, now_ns))
+
+
 def _left(tat_ns: int, limit: Limit, now_ns: int) -> tuple[int, int]:
     """Return the whole units left, and the time until there is one more."""
     if tat_ns <= now_ns:
         return limit.burst, 0
     available_ns = now_ns + limit.refill_ns - tat_ns
-    if available_ns < 0:  # the clock went back
+    if available_ns < 0:  # the clock went back, or more was used than reserved
         return 0, limit.interval_ns - available_ns
     units, part_ns = divmod(available_ns, limit.interval_ns)
     return units, limit.interval_ns - part_ns
-
-
-class Cells:
-    """A bounded table of cells that never lifts a limit.
-
-    A cell whose bucket is full is the same as none, and is dropped. While all `max_cells` are in use, newcomers share
-    one more cell per limit: they are served, together no faster than one caller, and the memory stays bounded.
-    Evicting a cell in use would hand its caller a full bucket, and whoever can invent callers could have it done.
-    A newcomer that later gets a cell of its own starts with the debt of the shared one.
-    """
-
-    __slots__ = ("_dropped_ns", "_max_cells", "_shared", "_tats")
-
-    def __init__(self, max_cells: int) -> None:
-        self._max_cells = max_cells
-        self._tats: OrderedDict[Hashable, int] = OrderedDict()
-        self._shared: dict[Limit, int] = {}
-        self._dropped_ns = 0
-
-    def __len__(self) -> int:
-        return len(self._tats)
-
-    def admit(self, key: Hashable, limit: Limit, cost: int, now_ns: int) -> Decision:
-        """Ask `limit` for `cost` units in the name of `key`. Cost: O(1).
-
-        A key must come with the same limit always: put what tells limits apart into it.
-        """
-        tat = self._tats.get(key)
-        if tat is not None:
-            self._tats[key], decision = admit(tat, limit, cost, now_ns)
-            return decision
-        self._sweep(now_ns)
-        shared = self._shared.get(limit, 0)
-        # A dropped cell ended before now, unless the clock went back: then its debt is not forgotten either.
-        tat, decision = admit(max(shared, self._dropped_ns), limit, cost, now_ns)
-        if not decision.is_admitted:
-            return decision
-        if len(self._tats) < self._max_cells:
-            self._tats[key] = tat
-        else:
-            self._shared[limit] = tat
-        return decision
-
-    def _sweep(self, now_ns: int) -> None:
-        """Drop full buckets among the next few cells, in turn, and among the shared ones (one per limit: few)."""
-        for _ in range(min(SWEPT_CELLS, len(self._tats))):
-            key, tat = next(iter(self._tats.items()))
-            if tat > now_ns:
-                self._tats.move_to_end(key)
-            else:
-                del self._tats[key]
-                self._dropped_ns = max(self._dropped_ns, tat)
-        for limit in [limit for limit, tat in self._shared.items() if tat <= now_ns]:
-            self._dropped_ns = max(self._dropped_ns, self._shared.pop(limit))

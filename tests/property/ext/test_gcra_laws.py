@@ -1,4 +1,4 @@
-"""Laws of the rate limiter: no window admits more than it may, waits are exact, memory is bounded."""
+"""Laws of the rate limiter: no window admits more than it may, waits are exact."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from fractions import Fraction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headgate.proxy.address_limit import AddressLimit
-from headgate.proxy.gcra import Cells, Limit, admit
+from headgate.ext._gcra import Limit, admit
 
 LIMITS = st.builds(Limit, interval_ns=st.integers(1, 50), burst=st.integers(1, 8))
 STEPS = st.lists(st.tuples(st.integers(0, 120), st.integers(0, 9)), min_size=1, max_size=40)
@@ -102,53 +101,3 @@ def test_the_next_unit_comes_when_it_is_said_to(limit: Limit, start: int, readin
             assert admit(tat, limit, 0, now + said.next_unit_ns)[1].remaining == said.remaining + 1
         else:
             assert said.remaining == limit.burst
-
-
-CALLS = st.lists(
-    st.tuples(st.integers(0, 11), st.integers(-30, 120) | st.integers(0, 3), st.integers(1, 4)), min_size=1, max_size=80
-)
-
-
-@given(limits=st.lists(LIMITS, min_size=1, max_size=2), max_cells=st.integers(1, 12), calls=CALLS)
-@settings(max_examples=200, deadline=None)
-def test_a_bounded_table_lifts_no_limit(limits: list[Limit], max_cells: int, calls: list[tuple[int, int, int]]) -> None:
-    cells, now = Cells(max_cells), 500
-    admitted: dict[int, list[tuple[int, int]]] = {}
-    for key, step, cost in calls:
-        now = max(0, now + step)
-        if cells.admit(key, limits[key % len(limits)], cost, now).is_admitted:
-            admitted.setdefault(key, []).append((now, cost))
-        assert len(cells) <= max_cells
-    for key, events in admitted.items():
-        assert_no_window_exceeds(limits[key % len(limits)], events)
-
-
-@given(limit=LIMITS, calls=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 120), st.integers(1, 4)), max_size=60))
-@settings(max_examples=150, deadline=None)
-def test_a_table_with_room_is_as_good_as_a_cell_each(limit: Limit, calls: list[tuple[int, int, int]]) -> None:
-    cells, alone, now = Cells(6), dict.fromkeys(range(6), 0), 0
-    for key, step, cost in calls:
-        now += step
-        alone[key], decision = admit(alone[key], limit, cost, now)
-        assert cells.admit(key, limit, cost, now) == decision
-
-
-@given(
-    max_addresses=st.integers(1, 5),
-    calls=st.lists(st.tuples(st.integers(1, 8), st.integers(0, 40)), min_size=1, max_size=80),
-)
-@settings(max_examples=150, deadline=None)
-def test_the_address_table_is_bounded_and_forgets_the_idle_most(
-    max_addresses: int, calls: list[tuple[int, int]]
-) -> None:
-    limit = Limit.of(8, 1.0, 2)
-    table, now = AddressLimit(limit, max_addresses), 0
-    model: list[tuple[int, int]] = []  # address and cell, the idle-most first
-    for last, step in calls:
-        now += step
-        tat = next((tat for address, tat in model if address == last), 0)
-        tat, decision = admit(tat, limit, 1, now * 15_625_000)
-        model = [*(item for item in model if item[0] != last), (last, tat)][-max_addresses:]
-        wait_s = table.take(f"192.0.2.{last}", now / 64)
-        assert wait_s == (decision.retry_after_ns or 0) / 1e9
-        assert len(table) == len(model) <= max_addresses
