@@ -77,7 +77,7 @@ class RateLimit:
 
     def __init__(self, config: RateLimitConfig) -> None:
         self._config = config
-        self._cells = LimiterCells(config.max_cells)
+        self._cells: LimiterCells
         self._model_names: Mapping[str, str] = {}
         self._policies: dict[str, tuple[RateLimitOptions | None, _Policy]] = {}
         self._name = "rate_limit"
@@ -90,6 +90,9 @@ class RateLimit:
         self._policies = {}
         if isinstance(setup.previous, RateLimit) and setup.previous._is_alike(self._config):
             self._cells = setup.previous._cells
+        else:
+            own = self._config
+            self._cells = setup.cells(own.max_cells, f"{own.rate} {_burst(own.rate, own.burst)} by {', '.join(own.by)}")
 
     @hookimpl
     def headgate_ratelimit(self, exchange: Exchange) -> Reject | Reservation:

@@ -138,7 +138,7 @@ class AdminCalls:
 
 async def _reload_with(reloader: Reloader) -> AdminAnswer:
     try:
-        return AdminAnswer(200, orjson.dumps({"version": await reloader.reload()}))
+        return AdminAnswer(200, orjson.dumps({"version": await reloader.reload_all()}))
     except ReloadError as error:
         return _problem(422, str(error))
 

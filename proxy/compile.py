@@ -76,7 +76,7 @@ def _instances(
             instances[name] = old  # told nothing anew: should the rest be refused, it still serves the old snapshot
         else:
             instances[name] = make(types.get(settings.use), settings.settings)
-            _set_up(instances[name], Setup(name, old, infos), registry)
+            _set_up(instances[name], Setup(name, old, infos, types.make_cells), registry)
     return instances
 
 

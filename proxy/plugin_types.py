@@ -6,13 +6,18 @@ from collections.abc import Iterator, Mapping
 
 from .config.plugin_schema import PluginSchema
 from .hooks import PluginType, discover, load_type
+from .hookspecs import MakeCells, own_cells
 from .plugin_error import PluginError
 
 
 class PluginTypes:
-    """Plugins by the name of their entry point. One that nobody uses is never imported, so it cannot do harm."""
+    """Plugins by the name of their entry point. One that nobody uses is never imported, so it cannot do harm.
 
-    def __init__(self) -> None:
+    `make_cells` makes their tables of limits.
+    """
+
+    def __init__(self, make_cells: MakeCells = own_cells) -> None:
+        self.make_cells = make_cells
         self._points = discover()
         self._types: dict[str, PluginType] = {}
 

@@ -37,6 +37,14 @@ class Reloader:
         self._registry = registry
         self._lock = asyncio.Lock()
         self.last_error: str | None = None
+        self.tell_others: Callable[[], None] | None = None  # of several workers
+
+    async def reload_all(self) -> int:
+        """Reload here, and then in every other worker. Raises: ReloadError; then in none."""
+        version = await self.reload()
+        if self.tell_others is not None:
+            self.tell_others()
+        return version
 
     async def reload(self) -> int:
         """Put the file's present content in force; return the new version. Raises: ReloadError."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Callable
+from pathlib import Path
 
 import uvloop
 
 from .compile import build
 from .config.schema import Config
 from .gateway import Gateway
+from .hookspecs import own_cells
 from .observe.access_log import AccessLog
 from .observe.metrics import Registry
 from .observe.observer import Observer
@@ -18,30 +20,73 @@ from .plugin_types import PluginTypes
 from .reload import Reloader
 from .server import Server
 from .upstream.gauges import register_gauges
+from .workers.inherited import Inherited
+from .workers.parent import Parent
+
+_PUBLISH_S = 1.0  # how old the gauges of another worker may be
 
 
-def run_gateway(read: Callable[[PluginTypes], Config], *, is_reloadable: bool) -> None:
-    """Serve the configuration that `read` gives. Raises: ConfigErrors, PluginError, OSError."""
-    types = PluginTypes()
+Read = Callable[[PluginTypes], Config]
+
+
+def run_gateway(read: Read, *, is_reloadable: bool, inherited: Inherited | None = None) -> None:
+    """Serve the configuration that `read` gives, as a worker with what it has `inherited`, or alone.
+
+    Raises: ConfigErrors, PluginError, OSError.
+    """
+    types = PluginTypes(inherited.cells if inherited is not None else own_cells)
     config = read(types)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_run(read if is_reloadable else None, config, types))
+        runner.run(_run(read if is_reloadable else None, config, types, inherited))
 
 
-async def _run(read: Callable[[PluginTypes], Config] | None, config: Config, types: PluginTypes) -> None:
-    registry = Registry()
+def run_workers(path: Path, read: Read, num_workers: int) -> int:
+    """Serve the file at `path`, which `read` reads, by several processes; return the exit code.
+
+    Raises: ConfigErrors, OSError.
+    """
+    parent = Parent(path, read(PluginTypes()), num_workers)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(parent.run())
+
+
+async def _run(read: Read | None, config: Config, types: PluginTypes, inherited: Inherited | None) -> None:
+    registry = Registry(inherited.shared() if inherited is not None else None)
     observer = Observer(registry, AccessLog(str(config.access_log)))
     gateway = Gateway(build(config, types, registry), observer)
     register_gauges(registry, lambda: gateway.snapshot.clusters, asyncio.get_running_loop().time)
-    server = Server(gateway, Reloader(gateway, read, types, registry) if read is not None else None)
+    reloader = Reloader(gateway, read, types, registry) if read is not None else None
+    server = Server(gateway, reloader, inherited.bind if inherited is not None else None)
     await server.start(config)
     gateway.snapshot.start(asyncio.get_running_loop())
+    if inherited is None:
+        _announce(server, config)
+    else:
+        _join(inherited, server, reloader, registry)
+    _settle_garbage()
+    await server.run()
+
+
+def _join(inherited: Inherited, server: Server, reloader: Reloader | None, registry: Registry) -> None:
+    """Serve as one of the workers: for as long as there is a parent."""
+    loop = asyncio.get_running_loop()
+    if reloader is not None:
+        reloader.tell_others = inherited.reloaded
+    inherited.watch(loop, server.stop)
+
+    def publish() -> None:
+        registry.publish()
+        loop.call_later(_PUBLISH_S, publish)
+
+    publish()
+    inherited.ready()
+
+
+def _announce(server: Server, config: Config) -> None:
     for listener, address in zip(config.listeners, server.addresses, strict=True):
         print(f"listening on {'https' if listener.tls else 'http'}://{address}", flush=True)
     if server.admin_address is not None:
         print(f"admin on http://{server.admin_address}", flush=True)
-    _settle_garbage()
-    await server.run()
 
 
 def _settle_garbage() -> None:

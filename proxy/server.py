@@ -7,6 +7,7 @@ import contextlib
 import logging
 import signal
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..ext.limiter_cells import Limit
@@ -48,9 +49,16 @@ class BoundListener:
 class Server:
     """The running gateway: listeners, admin address, signals."""
 
-    def __init__(self, gateway: Gateway, reloader: Reloader | None = None) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        reloader: Reloader | None = None,
+        bound: Callable[[Address], socket.socket] | None = None,
+    ) -> None:
+        """`bound` gives the socket of an address, where somebody else has bound it."""
         self._gateway = gateway
         self._reloader = reloader
+        self._bound = bound or bind
         self._listeners: list[BoundListener] = []
         self._admin: Admin | None = None
         self._stopping = asyncio.Event()
@@ -81,7 +89,7 @@ class Server:
                 self._listeners.append(await self._bind(listener, loop))
             if config.admin is not None:
                 self._admin = Admin(self._gateway, AdminCalls(self._gateway, self._reloader, config.admin))
-                await self._admin.start(bind(config.admin.address))
+                await self._admin.start(self._bound(config.admin.address))
         except BaseException:
             self._close_listeners()
             raise
@@ -95,7 +103,7 @@ class Server:
         if (rule := listener.rate_limit) is not None:
             limit = AddressLimit(Limit.of(rule.rate.amount, rule.rate.per_s, rule.burst), rule.max_addresses)
         acceptor = Acceptor(self._gateway, listener_settings(listener), limit)
-        bound = bind(listener.address)
+        bound = self._bound(listener.address)
         server: asyncio.Server | TlsListener
         if certificate is None:
             server = await loop.create_server(acceptor, sock=bound, backlog=_BACKLOG)
@@ -165,8 +173,8 @@ class Server:
                     listener.certificate.reload()
 
 
-def bind(address: Address) -> socket.socket:
-    """Return a socket bound to `address`. Raises: BindError."""
+def bind(address: Address, *, is_shared: bool = False) -> socket.socket:
+    """Return a socket bound to `address`; where `is_shared` others may be, too. Raises: BindError."""
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     try:
         found = socket.getaddrinfo(
@@ -177,6 +185,8 @@ def bind(address: Address) -> socket.socket:
         raise BindError(f"cannot listen on {address}: {error.strerror or error}") from None
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if is_shared:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         bound.bind(found[0][4])
         bound.setblocking(False)
     except OSError as error:

@@ -9,6 +9,7 @@ import argparse
 import gc
 import json
 import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from ..plugin_types import PluginTypes
 
 _MAX_TOLD = 100
+MAX_WORKERS = 64
 _log = logging.getLogger("headgate")
 Commands = Any  # argparse's own type for this is private
 # Where the arguments of `proxy` go in the configuration that is made of them.
@@ -36,6 +38,14 @@ def add_commands(commands: Commands) -> None:
     """Add `serve` and `proxy`."""
     serve = commands.add_parser("serve", help="run the gateway that a file describes")
     serve.add_argument("config", metavar="CONFIG", type=Path, help="configuration file (YAML)")
+    serve.add_argument(
+        "--workers",
+        metavar="N",
+        type=_workers,
+        default=1,
+        help="processes, or `auto`: one a core (default %(default)s)",
+    )
+    serve.add_argument("--worker", type=int, default=None, help=argparse.SUPPRESS)  # the channel to a parent
     serve.set_defaults(run=run_serve)
     proxy = commands.add_parser(
         "proxy", help="stand in front of one HTTP service, without a file", description=run_proxy.__doc__
@@ -55,14 +65,32 @@ def add_commands(commands: Commands) -> None:
 def run_serve(options: argparse.Namespace) -> int:
     """Run the gateway that a file describes. SIGHUP reloads the file, SIGTERM drains."""
     gc.disable()  # what is loaded now stays; collecting begins once the gateway serves
+    from ...ext.limiter_cells import LimiterCells
     from ..config.load import check
-    from ..run import run_gateway
+    from ..run import run_gateway, run_workers
+    from ..workers.inherited import Inherited
+
+    inherited = Inherited(options.worker) if options.worker is not None else None
 
     def read(types: PluginTypes) -> Config:
-        return _warned(check(options.config, types.schemas()))
+        checked = check(options.config, types.schemas())
+        return _warned(checked) if inherited is None or inherited.is_to_tell() else checked.config
 
-    run_gateway(read, is_reloadable=True)
+    if options.workers > 1:
+        if not LimiterCells.is_shareable:
+            raise UsageError("--workers: limits are counted in compiled parts, which are not built or switched off")
+        return run_workers(options.config, read, options.workers)
+    run_gateway(read, is_reloadable=True, inherited=inherited)
     return 0
+
+
+def _workers(text: str) -> int:
+    """Read a number of workers."""
+    if text == "auto":
+        return min(MAX_WORKERS, len(os.sched_getaffinity(0)))
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_WORKERS:
+        raise argparse.ArgumentTypeError(f"expected `auto`, or a number from 1 to {MAX_WORKERS}, got {text!r}")
+    return int(text)
 
 
 def _warned(checked: Checked) -> Config:

@@ -8,9 +8,12 @@ from __future__ import annotations
 import bisect
 import logging
 import math
+import operator
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
+
+from .arena import Merge, Row, Shared, merge
 
 MAX_SERIES = 1000
 CONTENT_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -27,6 +30,7 @@ class Metric:
 
     kind = ""
     suffixes: tuple[str, ...] = ()
+    merge: Merge = staticmethod(operator.add)  # the numbers of two workers
 
     def __init__(self, name: str, help_text: str, label_names: Sequence[str] = ()) -> None:
         for part in (name, *label_names):
@@ -35,15 +39,37 @@ class Metric:
         self.name = name
         self.help_text = help_text
         self.label_names = tuple(label_names)
+        self._shared: Shared | None = None
+
+    def attach(self, shared: Shared) -> None:
+        """Count where all workers count. To be called before anything is counted."""
+        self._shared = shared
 
     @property
     def names(self) -> set[str]:
         """Every name that its lines may bear."""
         return {self.name, *(self.name + suffix for suffix in self.suffixes)}
 
-    def samples(self) -> Iterator[str]:
-        """Yield the sample lines."""
+    def rows(self) -> Iterator[tuple[Labels, Sequence[float]]]:
+        """Yield the numbers of each set of labels, as this process has counted them."""
         raise NotImplementedError
+
+    def lines(self, rows: Iterable[tuple[Labels, Sequence[float]]]) -> Iterator[str]:
+        """Yield the sample lines of rows."""
+        raise NotImplementedError
+
+    def samples(self) -> Iterator[str]:
+        """Yield the sample lines of what this process has counted."""
+        return self.lines(self.rows())
+
+    def _row(self, rows: dict[Labels, Row], labels: Labels, size: int) -> Row:
+        """Return the row of labels that were not seen before."""
+        labels = self._bounded(labels, len(rows), labels in rows)
+        row = rows.get(labels)
+        if row is None:
+            row = self._shared.row(self.name, labels, size) if self._shared is not None else [0] * size
+            rows[labels] = row
+        return row
 
     def _bounded(self, labels: Labels, known: int, is_known: bool) -> Labels:
         if len(labels) != len(self.label_names):
@@ -64,32 +90,43 @@ class Counter(Metric):
 
     def __init__(self, name: str, help_text: str, label_names: Sequence[str] = ()) -> None:
         super().__init__(name.removesuffix("_total"), help_text, label_names)
-        self._values: dict[Labels, float] = {}
+        self._rows: dict[Labels, Row] = {}
 
     def add(self, *labels: str, amount: float = 1) -> None:
         """Count `amount` (finite, not negative) for these label values."""
         if not 0 <= amount < math.inf:
             raise ValueError(f"expected a counter to grow, got {amount}")
-        key = self._bounded(labels, len(self._values), labels in self._values)
-        self._values[key] = self._values.get(key, 0) + amount
+        row = self._rows.get(labels)
+        if row is None:
+            row = self._row(self._rows, labels, 1)
+        row[0] += amount
 
     def value(self, *labels: str) -> float:
-        """Return the count for these label values."""
-        return self._values.get(labels, 0)
+        """Return the count of this process for these label values."""
+        row = self._rows.get(labels)
+        return row[0] if row is not None else 0
 
-    def samples(self) -> Iterator[str]:
-        """Yield the sample lines."""
-        for labels, value in self._values.items():
-            yield f"{self.name}_total{self._text(labels)} {_number(value)}"
+    def rows(self) -> Iterator[tuple[Labels, Sequence[float]]]:
+        """Yield the count of each set of labels."""
+        yield from self._rows.items()
+
+    def lines(self, rows: Iterable[tuple[Labels, Sequence[float]]]) -> Iterator[str]:
+        """Yield the sample lines of rows."""
+        for labels, row in rows:
+            yield f"{self.name}_total{self._text(labels)} {_number(row[0])}"
 
 
 class Gauge(Metric):
-    """A number as it is now: set, or read when shown. One that cannot be read is left out."""
+    """A number as it is now: set, or read when shown. One that cannot be read is left out.
+
+    `merge` makes one number of those of two workers: without it they are added up.
+    """
 
     kind = "gauge"
 
-    def __init__(self, name: str, help_text: str, label_names: Sequence[str] = ()) -> None:
+    def __init__(self, name: str, help_text: str, label_names: Sequence[str] = (), merge: Merge = operator.add) -> None:
         super().__init__(name, help_text, label_names)
+        self.merge = merge
         self._values: dict[Labels, float | Callable[[], float]] = {}
 
     def set(self, value: float | Callable[[], float], *labels: str) -> None:
@@ -101,15 +138,28 @@ class Gauge(Metric):
         now = self._values.get(labels, 0)
         self.set((now() if callable(now) else now) + amount, *labels)
 
-    def samples(self) -> Iterator[str]:
-        """Yield the sample lines."""
+    def rows(self) -> Iterator[tuple[Labels, Sequence[float]]]:
+        """Yield the number of each set of labels."""
         for labels, value in self._values.items():
             try:
-                number = _number(value() if callable(value) else value)
+                number = float(value() if callable(value) else value)
             except Exception as error:  # a plugin's function: its failure must not cost the others their place
                 _log.error("metric %s could not be read: %r", self.name, error, exc_info=error)
                 continue
-            yield f"{self.name}{self._text(labels)} {number}"
+            yield labels, (number,)
+
+    def lines(self, rows: Iterable[tuple[Labels, Sequence[float]]]) -> Iterator[str]:
+        """Yield the sample lines of rows."""
+        for labels, row in rows:
+            yield f"{self.name}{self._text(labels)} {_number(row[0])}"
+
+    def publish(self, shared: Shared) -> None:
+        """Write down what the other workers may show; what is not there any more is not a number."""
+        now = dict(self.rows())
+        for row in shared.own_rows(self.name):
+            row[0] = math.nan
+        for labels, (number,) in now.items():
+            shared.row(self.name, labels, 1)[0] = number
 
 
 class Histogram(Metric):
@@ -127,22 +177,25 @@ class Histogram(Metric):
         if "le" in label_names:
             raise ValueError(f"expected no label `le` of {name}: it names the bucket")
         self._bounds = tuple(buckets)
-        self._series: dict[Labels, list[float]] = {}  # one count per bucket, +Inf, the sum
+        self._series: dict[Labels, Row] = {}  # one count per bucket, +Inf, the sum
 
     def observe(self, value: float, *labels: str) -> None:
         """Count one value. Raises: ValueError for NaN. Cost: O(log buckets)."""
         if math.isnan(value):
             raise ValueError(f"expected a number to observe in {self.name}, got NaN")
-        key = self._bounded(labels, len(self._series), labels in self._series)
-        series = self._series.get(key)
+        series = self._series.get(labels)
         if series is None:
-            series = self._series[key] = [0.0] * (len(self._bounds) + 2)
+            series = self._row(self._series, labels, len(self._bounds) + 2)
         series[bisect.bisect_left(self._bounds, value)] += 1
         series[-1] += value
 
-    def samples(self) -> Iterator[str]:
-        """Yield the sample lines."""
-        for labels, series in self._series.items():
+    def rows(self) -> Iterator[tuple[Labels, Sequence[float]]]:
+        """Yield the counts and the sum of each set of labels."""
+        yield from self._series.items()
+
+    def lines(self, rows: Iterable[tuple[Labels, Sequence[float]]]) -> Iterator[str]:
+        """Yield the sample lines of rows."""
+        for labels, series in rows:
             total = 0.0
             for bound, count in zip((*self._bounds, float("inf")), series[:-1], strict=True):
                 total += count
@@ -155,9 +208,10 @@ AnyMetric = TypeVar("AnyMetric", bound=Metric)
 
 
 class Registry:
-    """Every metric of the process, by name."""
+    """Every metric of the process, by name. With `shared` it shows what all workers have counted."""
 
-    def __init__(self) -> None:
+    def __init__(self, shared: Shared | None = None) -> None:
+        self._shared = shared
         self._metrics: dict[str, Metric] = {}
         self._names: dict[str, Metric] = {}
 
@@ -174,19 +228,36 @@ class Registry:
             if not is_same or not isinstance(known, type(metric)):
                 raise ValueError(f"metric {name}: registered before as {known.kind} with labels {known.label_names}")
             return known
+        if self._shared is not None:
+            metric.attach(self._shared)
         self._metrics[metric.name] = metric
         self._names |= dict.fromkeys(metric.names, metric)
         return metric
 
+    def publish(self) -> None:
+        """Write the gauges down for the other workers. Cost: O(series)."""
+        if self._shared is not None:
+            for metric in self._metrics.values():
+                if isinstance(metric, Gauge):
+                    metric.publish(self._shared)
+
     def render(self) -> bytes:
-        """Return everything as OpenMetrics text. Cost: O(series)."""
+        """Return everything as OpenMetrics text. Cost: O(series of all workers)."""
+        self.publish()
+        merged = self._shared.merged() if self._shared is not None else None
         lines: list[str] = []
         for metric in self._metrics.values():
             lines.append(f"# TYPE {metric.name} {metric.kind}")
             lines.append(f"# HELP {metric.name} {metric.help_text.translate(_ESCAPES)}")
-            lines += metric.samples()
+            lines += metric.samples() if merged is None else metric.lines(_merged(metric, merged))
         lines.append("# EOF\n")
         return "\n".join(lines).encode("utf-8", "replace")
+
+
+def _merged(
+    metric: Metric, rows: Mapping[str, Sequence[tuple[Labels, list[float]]]]
+) -> Iterator[tuple[Labels, Sequence[float]]]:
+    return merge(rows.get(metric.name, ()), metric.merge)
 
 
 def _number(value: float) -> str:

@@ -36,7 +36,7 @@ class Observer:
         self.num_inflight = 0
         inflight = make(Gauge("headgate_inflight", "Exchanges under way."))
         inflight.set(lambda: float(self.num_inflight))
-        self._version = make(Gauge("headgate_config_version", "Version of the configuration in force."))
+        self._version = make(Gauge("headgate_config_version", "Version of the configuration in force.", (), max))
         self._version.set(1)
         lost = make(Gauge("headgate_access_log_lost_lines", "Lines of the access log that could not be written."))
         lost.set(lambda: float(access_log.num_lost))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import add
 
+from ..observe.arena import Merge
 from ..observe.metrics import MAX_SERIES, Gauge, Labels, Registry
 from .cluster import Cluster
 
@@ -45,29 +47,32 @@ def hedges_remaining(clusters: Mapping[str, Cluster], now: float) -> Readings:
 class ReadGauge(Gauge):
     """A gauge whose series come and go: they are read when it is shown, at most `MAX_SERIES`."""
 
-    def __init__(self, name: str, help_text: str, label: str, read: Callable[[], Readings]) -> None:
-        super().__init__(name, help_text, (label,))
+    def __init__(self, name: str, help_text: str, label: str, read: Callable[[], Readings], merge: Merge) -> None:
+        super().__init__(name, help_text, (label,), merge)
         self._read = read
 
-    def samples(self) -> Iterator[str]:
-        """Yield the sample lines."""
+    def rows(self) -> Iterator[tuple[Labels, Sequence[float]]]:
+        """Yield the number of each label."""
         self._values = dict(pair for pair, _ in zip(self._read(), range(MAX_SERIES), strict=False))
-        yield from super().samples()
+        yield from super().rows()
 
 
 def register_gauges(
     registry: Registry, clusters: Callable[[], Mapping[str, Cluster]], now: Callable[[], float]
 ) -> None:
-    """Register the gauges. `clusters` returns those in force, so that a reload is followed."""
-    rows: tuple[tuple[str, str, str, Read], ...] = (
-        ("headgate_breaker_state", "0 closed, 1 open, 2 half open, 3 ramping.", "target", breaker_states),
-        ("headgate_ejected_members", "Endpoints ejected.", "cluster", ejected_members),
-        ("headgate_healthy_members", "Endpoints not ejected, nor found bad.", "cluster", healthy_members),
-        ("headgate_budget_remaining", "Retries left.", "cluster", budgets_remaining),
-        ("headgate_hedge_budget_remaining", "Hedges left.", "cluster", hedges_remaining),
+    """Register the gauges. `clusters` returns those in force, so that a reload is followed.
+
+    Each worker has health of its own: of several the worst is shown.
+    """
+    rows: tuple[tuple[str, str, str, Read, Merge], ...] = (
+        ("headgate_breaker_state", "0 closed, 1 open, 2 half open, 3 ramping.", "target", breaker_states, max),
+        ("headgate_ejected_members", "Endpoints ejected.", "cluster", ejected_members, max),
+        ("headgate_healthy_members", "Endpoints not ejected, nor found bad.", "cluster", healthy_members, min),
+        ("headgate_budget_remaining", "Retries left.", "cluster", budgets_remaining, add),
+        ("headgate_hedge_budget_remaining", "Hedges left.", "cluster", hedges_remaining, add),
     )
-    for name, help_text, label, read in rows:
-        registry.register(ReadGauge(name, help_text, label, _bind(read, clusters, now)))
+    for name, help_text, label, read, merge in rows:
+        registry.register(ReadGauge(name, help_text, label, _bind(read, clusters, now), merge))
 
 
 def _bind(
