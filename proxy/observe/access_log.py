@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from datetime import UTC, datetime
 from queue import SimpleQueue
+from select import PIPE_BUF
 from threading import Thread
 from typing import Any, BinaryIO
 
@@ -30,6 +31,7 @@ class AccessLog:
     def __init__(self, destination: str) -> None:
         self._destination = destination
         self._lines: SimpleQueue[bytes | BinaryIO | None] = SimpleQueue()
+        self._ahead: list[bytes | BinaryIO | None] = []  # at most one, which did not fit into a block
         self._thread: Thread | None = None
         self.num_lost = 0
         self.reopen()
@@ -71,21 +73,32 @@ class AccessLog:
 
     def _run(self) -> None:
         file: BinaryIO | None = None
-        while (item := self._lines.get()) is not None:
+        while (item := self._ahead.pop() if self._ahead else self._lines.get()) is not None:
             if not isinstance(item, bytes):
                 self._leave(file)
                 file = item
             elif file is not None:
-                self._write(file, item)
+                self._write(file, self._block(item))
         self._leave(file)
 
-    def _write(self, file: BinaryIO, line: bytes) -> None:
+    def _block(self, first: bytes) -> list[bytes]:
+        """Return the lines of one write: of so many bytes a pipe tears none apart, whoever else writes into it."""
+        lines, size = [first], len(first)
+        while not self._lines.empty():
+            item = self._lines.get()
+            if not isinstance(item, bytes) or size + len(item) > PIPE_BUF:
+                self._ahead.append(item)
+                break
+            lines.append(item)
+            size += len(item)
+        return lines
+
+    def _write(self, file: BinaryIO, lines: list[bytes]) -> None:
         try:
-            file.write(line)
-            if self._lines.empty():
-                file.flush()
+            file.write(b"".join(lines))
+            file.flush()
         except (OSError, ValueError):
-            self.num_lost += 1  # a full disk must not cost a client its answer
+            self.num_lost += len(lines)  # a full disk must not cost a client its answer
 
     def _leave(self, file: BinaryIO | None) -> None:
         if file is not None and self._destination != "-":

@@ -187,3 +187,24 @@ def test_lines_that_nobody_takes_are_counted_and_bounded(tmp_path: Path) -> None
     finally:
         log.close()
         os.close(reading)
+
+
+def test_lines_leave_in_blocks_that_a_pipe_takes_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or lines of several processes would be torn apart. Of a pipe in packet mode each read is what one write wrote."""
+    reading, writing = os.pipe2(os.O_DIRECT)
+    with os.fdopen(reading, "rb", 0) as pipe, open(writing, "w") as output:
+        monkeypatch.setattr("sys.stdout", output)
+        log = AccessLog("-")
+        read: list[bytes] = []
+        reader = threading.Thread(target=lambda: read.extend(iter(lambda: os.read(reading, 1 << 16), b"end")))
+        reader.start()
+        for number in range(2000):
+            log.write(exchange(path=f"/{number}"), OUTCOME)
+        log.close()
+        os.write(writing, b"end")
+        reader.join()
+        assert not pipe.closed
+    assert all(block.endswith(b"\n") and len(block) <= 4096 for block in read)
+    assert len(read) < 2000
+    assert [json.loads(line)["path"] for line in b"".join(read).splitlines()] == [f"/{at}" for at in range(2000)]
+    assert log.num_lost == 0
