@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from types import ModuleType
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
 from headgate.ext import IMPLEMENTATIONS, implementation
+from headgate.ext.cache_core import CacheCore
 from headgate.ext.limiter_cells import LimiterCells
 from headgate.ext.route_table import RouteTable
 from headgate.ext.sse import Event, EventScanner, StreamState
@@ -22,6 +23,11 @@ def table_type(request: pytest.FixtureRequest) -> type[RouteTable]:
 @pytest.fixture(scope="session", params=IMPLEMENTATIONS)
 def cells_type(request: pytest.FixtureRequest) -> type[LimiterCells]:
     return cast(type[LimiterCells], implementation("limiter_cells", request.param).LimiterCells)
+
+
+@pytest.fixture(scope="session", params=IMPLEMENTATIONS)
+def core_type(request: pytest.FixtureRequest) -> type[CacheCore[Any, Any]]:
+    return cast(type[CacheCore[Any, Any]], implementation("cache_core", request.param).CacheCore)
 
 
 @pytest.fixture(scope="session", params=IMPLEMENTATIONS)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from ...ext.cache_core import Policy
 from ...proxy.config.section import Flag, Section, Whole
 from ...proxy.config.units import ByteSize, Duration
 from ...proxy.config.wording import FieldError
@@ -29,6 +30,11 @@ class CacheConfig(Section):
     max_variants: Annotated[Whole, Field(ge=1, le=256)] = Field(
         default=16,
         description="How many answers to one URI that differ by Vary are kept; one more pushes the oldest out.",
+    )
+    eviction: Policy = Field(
+        default="s3fifo",
+        description="Which answers go first when the cache is full: `lru`, those used longest ago; `sieve`, those not "
+        "used since they were last looked at; `s3fifo`, new ones not used twice before those that were.",
     )
     share: Literal["tenant", "all"] = Field(
         default="tenant",

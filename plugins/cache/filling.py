@@ -96,7 +96,7 @@ class Filling:
             return False
         if len(piece) > self._room:
             self._refuse("too-large", is_lasting=True)
-        elif not self._shelf.memory.reserve(len(piece)):
+        elif not self._shelf.memory.reserve(len(piece), self.wanted.now()):
             self._refuse("no-room", is_lasting=False)
         else:
             self._room -= len(piece)
@@ -116,7 +116,7 @@ class Filling:
             self._end("cut", Landing.LEADERLESS)
         elif not rules.is_fresh(entry.age_s(self.wanted.now()), entry.lifetime_s):
             self._refuse("stale", is_lasting=True)
-        elif not self._shelf.memory.put(entry, self.wanted.selector):
+        elif not self._shelf.memory.put(entry, self.wanted.now()):
             self._refuse("no-room", is_lasting=False)
         else:
             self._end(None, Landing.STORED)

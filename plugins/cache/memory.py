@@ -1,57 +1,72 @@
-"""The store: answers under keys, the least recently used given up first."""
+"""The store: answers under keys, with their variants, within one budget."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator
 
+from ...ext.cache_core import CacheCore, Policy, Reason
 from .entry import Entry
 from .key import Key, Uri
-from .vary import Selector
+from .vary import Selector, is_overlapping
+
+_NEVER = float("-inf")  # an instant before all expiries
 
 
 class Memory:
     """Entries and reserved bytes within one budget: `used_bytes` never exceeds `max_bytes`.
 
-    A quarter of the budget may be reserved for answers that are still being collected. Each key has at most
-    `max_variants` entries, the newest first.
+    The core keeps the budget and says who goes first; this knows which entries belong to a key and to a URI. A quarter
+    of the budget may be reserved for answers that are still being collected. Each key has at most `max_variants`
+    entries, the newest first, of which a request selects one at most.
     """
 
-    __slots__ = (
-        "_by_key",
-        "_keys_of",
-        "_order",
-        "max_bytes",
-        "max_variants",
-        "num_evicted",
-        "reserved_bytes",
-        "stored_bytes",
-    )
+    __slots__ = ("_by_key", "_core", "_keys_of", "_left_before", "max_variants")
 
-    def __init__(self, max_bytes: int, max_variants: int) -> None:
-        self.max_bytes = max_bytes
+    def __init__(self, max_bytes: int, max_variants: int, eviction: Policy) -> None:
         self.max_variants = max_variants
-        self.stored_bytes = 0
-        self.reserved_bytes = 0
-        self.num_evicted = 0
-        self._order: OrderedDict[Entry, int] = OrderedDict()  # with sizes, least recently used first
+        self._core: CacheCore[int, Entry] = CacheCore(max_bytes, eviction, self._forget)
+        self._left_before = dict.fromkeys(Reason, 0)  # from the cores before this one
         self._by_key: dict[Key, list[Entry]] = {}
         self._keys_of: dict[Uri, set[Key]] = {}
 
     def __len__(self) -> int:
-        return len(self._order)
+        return len(self._core)
 
     def __iter__(self) -> Iterator[Entry]:
-        """Yield the entries, least recently used first."""
-        return iter(self._order)
+        """Yield the entries, in the core's order."""
+        return filter(None, map(self._core.peek, self._core))
+
+    @property
+    def eviction(self) -> Policy:
+        """Who goes first."""
+        return self._core.policy
+
+    @property
+    def max_bytes(self) -> int:
+        """The budget."""
+        return self._core.max_bytes
+
+    @property
+    def stored_bytes(self) -> int:
+        """The sizes of all entries together."""
+        return self._core.stored_bytes
+
+    @property
+    def reserved_bytes(self) -> int:
+        """What is set aside for answers that are being collected."""
+        return self._core.reserved_bytes
 
     @property
     def used_bytes(self) -> int:
         """Stored and reserved bytes."""
-        return self.stored_bytes + self.reserved_bytes
+        return self._core.used_bytes
+
+    def num_left(self, reason: Reason) -> int:
+        """How many entries have left for `reason`."""
+        return self._left_before[reason] + self._core.num_left(reason)
 
     def select(self, key: Key, selector: Selector) -> Entry | None:
-        """Return the newest entry that a request selects. Cost: linear in the variants of the key."""
+        """Return the entry that a request selects. Cost: linear in the variants of the key."""
         for entry in self._by_key.get(key, ()):
             if not entry.vary or selector.selects(entry.vary):
                 return entry
@@ -62,76 +77,78 @@ class Memory:
         entries = self._by_key.get(key)
         return entries[0] if entries else None
 
-    def touch(self, entry: Entry) -> None:
+    def touch(self, entry: Entry, now: float) -> None:
         """Note that an entry was used."""
-        self._order.move_to_end(entry)
+        self._core.get(entry.place, now)
 
-    def put(self, entry: Entry, selector: Selector) -> bool:
-        """Store the answer to the request of `selector` in place of those that it selected before.
+    def put(self, entry: Entry, now: float) -> bool:
+        """Store an answer in place of those that some request could select beside it.
 
-        Returns False, and stores nothing, where the entry is larger than what is not reserved.
+        Returns False, and stores nothing, where the entry is larger than what is not reserved, or no longer fresh.
         """
-        size = entry.size_bytes
-        for other in [other for other in self._by_key.get(entry.key, ()) if selector.selects(other.vary)]:
-            self.remove(other)
-        if size + self.reserved_bytes > self.max_bytes:
+        for other in [other for other in self._by_key.get(entry.key, ()) if is_overlapping(other.vary, entry.vary)]:
+            self._core.delete(other.place, Reason.REPLACED)
+        if not self._core.put(entry.place, entry, entry.size_bytes, entry.expires_at, now):
             return False
-        self._make_room(size)
         entries = self._by_key.setdefault(entry.key, [])
         entries.insert(0, entry)
         self._keys_of.setdefault(entry.key.uri, set()).add(entry.key)
-        self._order[entry] = size
-        self.stored_bytes += size
         if len(entries) > self.max_variants:
-            self._evict(entries[-1])
+            self._core.delete(entries[-1].place, Reason.SIZE)
         return True
 
     def remove(self, entry: Entry) -> None:
         """Give up an entry. Harmless for one that is gone."""
-        size = self._order.pop(entry, None)
-        if size is None:
-            return
-        self.stored_bytes -= size
-        entries = self._by_key[entry.key]
-        entries.remove(entry)
-        if not entries:
-            del self._by_key[entry.key]
-            keys = self._keys_of[entry.key.uri]
-            keys.discard(entry.key)
-            if not keys:
-                del self._keys_of[entry.key.uri]
+        if self._core.peek(entry.place) is entry:
+            self._core.delete(entry.place)
 
     def invalidate(self, uri: Uri) -> int:
         """Give up every entry of a URI, of all tenants and routes; return their number."""
         entries = [entry for key in self._keys_of.get(uri, ()) for entry in self._by_key[key]]
         for entry in entries:
-            self.remove(entry)
+            self._core.delete(entry.place)
         return len(entries)
 
-    def reserve(self, size_bytes: int) -> bool:
+    def reserve(self, size_bytes: int, now: float) -> bool:
         """Set bytes aside for an answer that is being collected; False where too many are already."""
         if self.reserved_bytes + size_bytes > self.max_bytes // 4:
             return False
-        self._make_room(size_bytes)
-        self.reserved_bytes += size_bytes
-        return True
+        return self._core.reserve(size_bytes, now)
 
     def release(self, size_bytes: int) -> None:
         """Give reserved bytes back."""
-        self.reserved_bytes -= size_bytes
+        self._core.release(size_bytes)
 
-    def resize(self, max_bytes: int, max_variants: int) -> None:
-        """Change the bounds; what no longer fits is given up."""
-        self.max_bytes, self.max_variants = max_bytes, max_variants
-        self._make_room(0)
+    def resize(self, max_bytes: int, max_variants: int, eviction: Policy) -> None:
+        """Change the bounds and the order; what no longer fits is given up. Cost: linear in the entries."""
+        self.max_variants = max_variants
+        if eviction != self.eviction:
+            self._reorder(eviction)
+        self._core.resize(max_bytes)
         for entries in list(self._by_key.values()):
             for entry in entries[max_variants:]:
-                self._evict(entry)
+                self._core.delete(entry.place, Reason.SIZE)
 
-    def _make_room(self, size_bytes: int) -> None:
-        while self._order and self.used_bytes + size_bytes > self.max_bytes:
-            self._evict(next(iter(self._order)))
+    def _reorder(self, eviction: Policy) -> None:
+        """Move everything to a core of another order, the first to go first."""
+        old = self._core
+        self._core = CacheCore(max(old.max_bytes, old.used_bytes), eviction, self._forget)
+        self._core.reserve(old.reserved_bytes, _NEVER)
+        for place in old:
+            entry = old.peek(place)
+            if entry is not None:
+                self._core.put(place, entry, entry.size_bytes, entry.expires_at, _NEVER)
+        for reason in Reason:
+            self._left_before[reason] += old.num_left(reason)
 
-    def _evict(self, entry: Entry) -> None:
-        self.remove(entry)
-        self.num_evicted += 1
+    def _forget(self, place: int, entry: Entry, reason: Reason) -> None:
+        """Take out of the indexes what has left the core."""
+        entries = self._by_key[entry.key]
+        entries.remove(entry)
+        if entries:
+            return
+        del self._by_key[entry.key]
+        keys = self._keys_of[entry.key.uri]
+        keys.discard(entry.key)
+        if not keys:
+            del self._keys_of[entry.key.uri]

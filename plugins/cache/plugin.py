@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from ...ext.cache_core import Reason
 from ...proxy.exchange.exchange import Exchange
 from ...proxy.exchange.message import Response
 from ...proxy.hookspecs import Setup, hookimpl
@@ -59,7 +60,10 @@ class Cache:
         self._name = "cache"
         self._normalised = frozenset(config.normalise)
         self.shelf = Shelf(
-            Memory(config.max_bytes, config.max_variants), Flights(config.max_followers), OpenFillings(), wall
+            Memory(config.max_bytes, config.max_variants, config.eviction),
+            Flights(config.max_followers),
+            OpenFillings(),
+            wall,
         )
 
     @hookimpl
@@ -71,8 +75,9 @@ class Cache:
         self._name = setup.name
         if isinstance(setup.previous, Cache):
             self.shelf = setup.previous.shelf
-            self.shelf.memory.resize(self._config.max_bytes, self._config.max_variants)
-            self.shelf.flights.max_followers = self._config.max_followers
+            config = self._config
+            self.shelf.memory.resize(config.max_bytes, config.max_variants, config.eviction)
+            self.shelf.flights.max_followers = config.max_followers
 
     @hookimpl
     def headgate_metrics(self, registry: Registry) -> None:
@@ -82,8 +87,9 @@ class Cache:
         used.set(lambda: self.shelf.memory.used_bytes, self._name)
         entries = show(Gauge("headgate_cache_entries", "Answers in the cache.", ("plugin",)))
         entries.set(lambda: len(self.shelf.memory), self._name)
-        evicted = show(Gauge("headgate_cache_evicted_entries", "Answers given up for want of room.", ("plugin",)))
-        evicted.set(lambda: self.shelf.memory.num_evicted, self._name)
+        left = show(Gauge("headgate_cache_evicted_entries", "Answers that have left the cache.", ("plugin", "reason")))
+        for reason in Reason:
+            left.set(partial(self._num_left, reason), self._name, reason.name.lower())
 
     @hookimpl
     async def headgate_cache(self, exchange: Exchange) -> Hit | Miss | None:
@@ -114,6 +120,9 @@ class Cache:
             # Judged here, before the core and other plugins add what belongs to this exchange only.
             lookup.filling.begin(response)
         answers.add_forwarded(response, lookup.why, _parameters(lookup))
+
+    def _num_left(self, reason: Reason) -> int:
+        return self.shelf.memory.num_left(reason)
 
     def _answer(self, lookup: Lookup) -> Hit | Miss | None:
         """Answer at once where that is possible; otherwise set `lookup.why`."""
@@ -148,7 +157,7 @@ class Cache:
     def _hit(self, lookup: Lookup, entry: Entry) -> Hit:
         exchange = lookup.exchange
         now = exchange.now()
-        self.shelf.memory.touch(entry)
+        self.shelf.memory.touch(entry, now)
         response = answers.from_entry(entry, lookup.asked, exchange.request.method, now)
         if lookup.is_collapsed:
             answers.add_forwarded(response, "uri-miss", "; collapsed")

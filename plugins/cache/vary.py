@@ -32,6 +32,12 @@ def vary_names(values: Iterable[str]) -> tuple[str, ...] | None:
     return None if any(name.startswith("x-headgate-") for name in names) else tuple(sorted(names))
 
 
+def is_overlapping(one: Vary, other: Vary) -> bool:
+    """Whether some request could select both. Cost: linear in the names of both."""
+    known = dict(one)
+    return all(known.get(name, value) == value for name, value in other)
+
+
 class Selector:
     """What a request says in the fields that answers vary on."""
 

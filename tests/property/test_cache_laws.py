@@ -1,4 +1,4 @@
-"""Laws of the cache: the budget, whose answers are given to whom, whole answers only, one fetch for many."""
+"""Laws of the cache: whose answers are given to whom, whole answers only, one fetch for many."""
 
 from __future__ import annotations
 
@@ -9,125 +9,10 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-
-from headgate.plugins.cache.entry import Entry
-from headgate.plugins.cache.key import Key, Uri
-from headgate.plugins.cache.memory import Memory
-from headgate.plugins.cache.vary import Selector, Vary
-from headgate.proxy.exchange.fields import Fields
+from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from ..unit.plugins.cache.stand import Ask, Origin, Seen, Stand, http_date
 from ..virtual_clock import VirtualClockLoop, run
-
-URIS = [Uri("https", "origin.test", f"/{name}") for name in "abc"]
-KEYS = [Key(uri, "main", tenant, ()) for uri in URIS for tenant in (None, "t")]
-KINDS = [None, "x", "y", "z"]
-
-
-@dataclass(eq=False)
-class Row:
-    """What the reference model knows of an entry."""
-
-    entry: Entry
-    size: int
-
-
-class MemoryMachine(RuleBasedStateMachine):
-    """P27: the content is that of a plain list in order of use, and the bytes are the sum of its sizes."""
-
-    memory: Memory
-    rows: list[Row]  # least recently used first
-
-    @initialize(max_bytes=st.integers(6_000, 20_000), max_variants=st.integers(1, 3))
-    def begin(self, max_bytes: int, max_variants: int) -> None:
-        self.memory = Memory(max_bytes, max_variants)
-        self.rows = []
-        self.reserved = 0
-        self.born: list[Entry] = []
-
-    @rule(key=st.sampled_from(KEYS), kind=st.sampled_from(KINDS), is_varying=st.booleans(), size=st.integers(0, 9_000))
-    def put(self, key: Key, kind: str | None, is_varying: bool, size: int) -> None:
-        vary: Vary = (("x-kind", kind),) if is_varying else ()
-        entry = Entry(key, vary, 200, ((b"A", b"b"),), bytes(size), 0.0, 0.0, 60.0)
-        self.rows = [row for row in self.rows if row.entry.key != key or not selects(kind, row.entry)]
-        is_fitting = entry.size_bytes + self.reserved <= self.memory.max_bytes
-        assert self.memory.put(entry, selector(kind)) == is_fitting
-        if not is_fitting:
-            return
-        self.make_room(entry.size_bytes)
-        self.rows.append(Row(entry, entry.size_bytes))
-        self.born.append(entry)
-        self.cap_variants(key)
-
-    @rule(key=st.sampled_from(KEYS), kind=st.sampled_from(KINDS))
-    def use(self, key: Key, kind: str | None) -> None:
-        found = self.memory.select(key, selector(kind))
-        matching = [row for row in self.rows if row.entry.key == key and selects(kind, row.entry)]
-        newest = max(matching, key=lambda row: self.born.index(row.entry), default=None)
-        assert found is (newest.entry if newest else None)
-        if found is not None and newest is not None:
-            self.memory.touch(found)
-            self.rows.remove(newest)
-            self.rows.append(newest)
-
-    @rule(uri=st.sampled_from(URIS))
-    def invalidate(self, uri: Uri) -> None:
-        left = [row for row in self.rows if row.entry.key.uri != uri]
-        assert self.memory.invalidate(uri) == len(self.rows) - len(left)
-        self.rows = left
-
-    @rule(size=st.integers(0, 6_000))
-    def reserve(self, size: int) -> None:
-        is_granted = self.reserved + size <= self.memory.max_bytes // 4
-        assert self.memory.reserve(size) == is_granted
-        if is_granted:
-            self.make_room(size)
-            self.reserved += size
-
-    @precondition(lambda self: self.reserved)
-    @rule()
-    def release(self) -> None:
-        self.memory.release(self.reserved)
-        self.reserved = 0
-
-    @precondition(lambda self: not self.reserved)
-    @rule(max_bytes=st.integers(3_000, 20_000), max_variants=st.integers(1, 3))
-    def resize(self, max_bytes: int, max_variants: int) -> None:
-        self.memory.resize(max_bytes, max_variants)
-        self.make_room(0)
-        for key in KEYS:
-            while self.cap_variants(key):
-                pass
-
-    @invariant()
-    def agrees(self) -> None:
-        assert [row.entry for row in self.rows] == list(self.memory)
-        assert self.memory.stored_bytes == sum(row.size for row in self.rows)
-        assert self.memory.used_bytes == self.memory.stored_bytes + self.reserved <= self.memory.max_bytes
-
-    def make_room(self, size: int) -> None:
-        while self.rows and sum(row.size for row in self.rows) + self.reserved + size > self.memory.max_bytes:
-            self.rows.pop(0)
-
-    def cap_variants(self, key: Key) -> bool:
-        variants = [row for row in self.rows if row.entry.key == key]
-        if len(variants) <= self.memory.max_variants:
-            return False
-        self.rows.remove(min(variants, key=lambda row: self.born.index(row.entry)))
-        return True
-
-
-def selector(kind: str | None) -> Selector:
-    return Selector(Fields([(b"X-Kind", kind.encode())] if kind is not None else []), ())
-
-
-def selects(kind: str | None, entry: Entry) -> bool:
-    return not entry.vary or entry.vary == (("x-kind", kind),)
-
-
-TestMemory = MemoryMachine.TestCase
-TestMemory.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 
 
 @dataclass

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Sequence
+from itertools import combinations
+from pathlib import Path
+from random import Random
 
 import pytest
 
-from bench.micro import limiter_cells, machine, route_table, sse
+from bench.micro import cache_core, cache_replay, limiter_cells, machine, route_table, sse
 from bench.micro.frame import Benchmark, Row, least
+from headgate.ext.cache_core import POLICIES
 
 
 def one_of(rows: Sequence[Row]) -> Benchmark:
@@ -63,18 +67,59 @@ def test_a_target_that_is_missed_is_shown_and_sets_the_exit_code(
 
 
 @pytest.mark.parametrize(
-    ("benchmark", "subject"),
+    ("benchmark", "subjects"),
     [
-        (limiter_cells.BENCHMARK, "compiled"),
-        (machine.BENCHMARK, "exchange machine"),
-        (route_table.BENCHMARK, "compiled"),
-        (sse.BENCHMARK, "compiled"),
+        (cache_core.BENCHMARK, {f"compiled, {policy}" for policy in POLICIES}),
+        (limiter_cells.BENCHMARK, {"compiled"}),
+        (machine.BENCHMARK, {"exchange machine"}),
+        (route_table.BENCHMARK, {"compiled"}),
+        (sse.BENCHMARK, {"compiled"}),
     ],
-    ids=["limiter_cells", "machine", "route_table", "sse"],
+    ids=["cache_core", "limiter_cells", "machine", "route_table", "sse"],
 )
 def test_each_runs_and_holds_ours_to_a_target(
-    benchmark: Benchmark, subject: str, capsys: pytest.CaptureFixture[str]
+    benchmark: Benchmark, subjects: set[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert {row.subject for row in benchmark.measure(20, 2) if row.target is not None} == {subject}
+    assert {row.subject for row in benchmark.measure(20, 2) if row.target is not None} == subjects
     assert benchmark.main([f"--{benchmark.counted}", "20", "--rounds", "1"]) in (0, 1)
     assert capsys.readouterr().out.startswith(f"20 {benchmark.counted}, 1 rounds, ")
+
+
+def test_the_best_ratio_is_that_of_trying_everything() -> None:
+    """Belady's optimum against every choice of what to keep, on short traces."""
+
+    def most_hits(keys: tuple[int, ...], kept: frozenset[int], num: int) -> int:
+        if not keys:
+            return 0
+        key, rest = keys[0], keys[1:]
+        known = kept | {key}
+        choices = {frozenset(chosen) for size in range(num + 1) for chosen in combinations(sorted(known), size)}
+        return (key in kept) + max(most_hits(rest, chosen, num) for chosen in choices)
+
+    random = Random(3)
+    for _ in range(30):
+        keys = tuple(random.randrange(4) for _ in range(6))
+        for num in (1, 2):
+            assert cache_replay.best_ratio(keys, num) * len(keys) == pytest.approx(most_hits(keys, frozenset(), num))
+
+
+def test_the_replay_prints_the_same_table_each_time_and_nobody_beats_the_best(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tables = []
+    for _ in range(2):
+        assert cache_replay.main(["--requests", "300"]) == 0
+        tables.append(capsys.readouterr().out)
+    assert tables[0] == tables[1]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in tables[0].splitlines()[2:]]
+    assert {row[0] for row in cells} == set(cache_replay.TRACES)
+    for _, _, *ratios, best in cells:
+        assert best == "-" or all(float(ratio) <= float(best) for ratio in ratios)
+
+
+def test_the_page_of_the_cache_shows_what_the_replay_prints() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "plugins" / "cache.md").read_text()
+    trace = cache_replay.trace_of("Zipf 1.1", cache_replay.NUM_REQUESTS)
+    assert cache_replay.line_of("Zipf 1.1", trace, 0.01) in page.splitlines()
+    for name in cache_replay.TRACES:
+        assert page.count(f"| {name} |") == len(cache_replay.SHARES)

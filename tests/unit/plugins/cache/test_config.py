@@ -13,6 +13,7 @@ from headgate.plugins.cache import Cache
 def test_defaults() -> None:
     config = Cache.Config()
     assert (config.max_bytes, config.max_entry_bytes, config.share) == (64 << 20, 4 << 20, "tenant")
+    assert config.eviction == "s3fifo"
     assert config.single_flight
     assert not config.heuristic
 
@@ -29,6 +30,7 @@ def test_values_have_units() -> None:
         ({"max_bytes": 100}, "65536"),
         ({"max_bytes": "1MiB", "max_entry": "512KiB"}, "at most a quarter of max_bytes: 262144"),
         ({"share": "some"}, "tenant"),
+        ({"eviction": "lfu"}, "'lru', 'sieve' or 's3fifo'"),
         ({"max_wait": 0}, "greater than 0"),
         ({"max_wait": "1h"}, "300"),
         ({"max_variants": 0}, "greater than or equal to 1"),

@@ -216,6 +216,18 @@ def test_smaller_budget_gives_up_the_least_recently_used() -> None:
     run(main())
 
 
+def test_new_settings_change_who_goes_first() -> None:
+    async def main() -> None:
+        old = Stand(eviction="lru")
+        await old.ask(Ask())
+        new = Stand(eviction="sieve")
+        new.cache.headgate_configure(Setup("cache", old.cache, {}))
+        assert new.cache.shelf.memory.eviction == "sieve"
+        assert not (await new.ask(Ask())).is_forwarded
+
+    run(main())
+
+
 def test_name_in_the_configuration_finds_the_options() -> None:
     async def main() -> None:
         stand = Stand()
@@ -233,8 +245,11 @@ def test_metrics_show_how_full_it_is() -> None:
         registry = Registry()
         stand.cache.headgate_metrics(registry)
         await stand.ask(Ask())
+        await stand.ask(NO_CACHE)
         lines = registry.render().decode().splitlines()
         assert 'headgate_cache_entries{plugin="cache"} 1' in lines
+        for reason, count in (("size", 0), ("expired", 0), ("replaced", 1), ("invalidated", 0)):
+            assert f'headgate_cache_evicted_entries{{plugin="cache",reason="{reason}"}} {count}' in lines
         assert f'headgate_cache_used_bytes{{plugin="cache"}} {stand.cache.shelf.memory.used_bytes}' in lines
 
     run(main())
