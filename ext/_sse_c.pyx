@@ -13,7 +13,8 @@ from ._sse_py import error_of, read_event
 cdef enum:
     NUM_INDEXES = 128
 
-include "_sse_json.pxi"
+include "_json_string.pxi"
+include "_json_value.pxi"
 include "_sse_chunk.pxi"
 include "_sse_event.pxi"
 

@@ -33,10 +33,6 @@ cdef struct Found:
     Text model  # of size 0 where there is none
 
 
-cdef inline bint _is(Text *key, const char *name, Py_ssize_t size) noexcept nogil:
-    return key.size == size and memcmp(key.at, name, size) == 0
-
-
 cdef int _content_bit(Text *key) noexcept nogil:
     """Return a bit for each of CONTENT_KEYS, and 0 for other names."""
     if _is(key, b"content", 7):
@@ -65,38 +61,12 @@ cdef bint _is_filled(Bytes at, Bytes end) noexcept nogil:
     return at[0] == c"{" and _blanks(at + 1, end)[0] != c"}"
 
 
-cdef bint _read_text(Walk *walk, Text *text) noexcept nogil:
-    """Take a string without escapes."""
-    cdef Bytes start = walk.at + 1
-    walk.at = _string(start)
-    if walk.at == NULL:
-        return False
-    text.at = start
-    text.size = walk.at - 1 - start
-    return memchr(start, c"\\", text.size) == NULL
-
-
-cdef bint _read_whole(Walk *walk, long long *number, int max_digits) noexcept nogil:
-    """Take a number of digits alone."""
-    cdef Bytes start = walk.at
-    walk.at = _number(start)
-    if walk.at == NULL or walk.at - start > max_digits:
-        return False
-    number[0] = 0
-    while start < walk.at:
-        if not c"0" <= start[0] <= c"9":
-            return False
-        number[0] = number[0] * 10 + (start[0] - c"0")
-        start += 1
-    return True
-
-
 cdef bint _read_usage(Walk *outer, Found *found) noexcept nogil:
     cdef Walk walk
     cdef int more, wanted, seen = 0
     _enter(&walk, outer.at, outer.end)
     while True:
-        more = _next_key(&walk)
+        more = _next_name(&walk)
         if more <= 0:
             outer.at = walk.at
             found.has_usage = True
@@ -122,7 +92,7 @@ cdef bint _read_delta(Walk *outer, Found *found) noexcept nogil:
     cdef int more, bit, seen = 0
     _enter(&walk, outer.at, outer.end)
     while True:
-        more = _next_key(&walk)
+        more = _next_name(&walk)
         if more <= 0:
             outer.at = walk.at
             return more == 0
@@ -154,7 +124,7 @@ cdef bint _read_choice(Walk *outer, Found *found) noexcept nogil:
     reason.size = 0
     _enter(&walk, outer.at, outer.end)
     while True:
-        more = _next_key(&walk)
+        more = _next_name(&walk)
         if more <= 0:
             break
         wanted = _choice_wanted(&walk.key)
@@ -178,7 +148,7 @@ cdef bint _read_choice(Walk *outer, Found *found) noexcept nogil:
                 return False
         else:
             found.has_content |= walk.at[1] != c'"'
-            walk.at = _string(walk.at + 1)
+            walk.at = _string(walk.at + 1, walk.end)
             if walk.at == NULL:
                 return False
     outer.at = walk.at
@@ -227,7 +197,7 @@ cdef bint _read_chunk(Bytes at, Bytes end, Found *found) noexcept nogil:
         return False
     _enter(&walk, at, end)
     while True:
-        more = _next_key(&walk)
+        more = _next_name(&walk)
         if more <= 0:
             return more == 0 and _blanks(walk.at, end) == end
         wanted = _top_wanted(&walk.key)

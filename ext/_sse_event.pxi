@@ -53,7 +53,7 @@ cdef inline bint _has_data(Event event) noexcept:
 
 
 cdef inline Bytes _data_of(Event event, Py_ssize_t *size):
-    """Return where the data of an event that has some begins; behind it stands no part of it (see _sse_json.pxi)."""
+    """Return where the data of an event that has some begins; behind it stands no part of it (see _json_string.pxi)."""
     if event._data_at >= 0:
         size[0] = event._data_bytes
         return <Bytes>PyBytes_AS_STRING(event.raw) + event._data_at

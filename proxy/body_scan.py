@@ -1,18 +1,17 @@
-"""What the gateway reads of a JSON request body: the model, and where it stands."""
+"""What the gateway reads of a JSON request body: the model, where it stands, and what else matters to it."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from json.scanner import make_scanner
 from typing import Any, NamedTuple, cast
 
 import orjson
 
-from ..ext.sse import MAX_CHOICES
+from ..ext.head_scan import MAX_DIGITS, MAX_MEMBERS, BodyScan, scan_head
 from .errors import GatewayError
 
 
@@ -22,31 +21,7 @@ def _refuse_constant(name: str) -> object:
 
 _scan_value = cast(Any, make_scanner)(json.JSONDecoder(parse_constant=_refuse_constant))
 _WHITESPACE = re.compile(r"[ \t\n\r]*")
-MAX_MEMBERS = 1000  # each costs a step on the loop
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-
-
-@dataclass(frozen=True, slots=True)
-class BodyScan:
-    """The top-level members that matter for routing.
-
-    `model_span` are character positions of the model's JSON text; where there is none, both are where it may be put.
-    """
-
-    text: str
-    model: str | None
-    model_span: tuple[int, int]
-    is_stream: bool
-    num_choices: int = 1
-    is_usage_wanted: bool = False
-
-    def with_model(self, model: str) -> bytes:
-        """Return the body with another model, everything else as it came."""
-        start, end = self.model_span
-        written = json.dumps(model, ensure_ascii=False)
-        if self.model is None:
-            return _inserted(self.text, f'"model": {written}').encode()
-        return (self.text[:start] + written + self.text[end:]).encode()
 
 
 def with_member(body: bytes, name: str, value: object) -> bytes:
@@ -76,6 +51,12 @@ def scan(body: bytes) -> BodyScan:
     Raises: GatewayError `bad_body` for what is not one JSON object, or where `model` stands twice, in other letters, or
     is no string: then the gateway and the service might each read another one. Cost: linear in the body.
     """
+    found = scan_head(body)
+    return scan_whole(body) if found is None else found
+
+
+def scan_whole(body: bytes) -> BodyScan:
+    """As `scan`, by a full parse, which takes many times as long: for a body in which anything is odd."""
     try:
         text = body.decode()
         found = members(text)
@@ -83,31 +64,51 @@ def scan(body: bytes) -> BodyScan:
             orjson.loads(body)  # half a pair is no character: it could be neither compared nor written again
     except (UnicodeDecodeError, ValueError, StopIteration, RecursionError) as error:
         raise GatewayError("bad_body", str(error), public="the body is not a JSON object") from None
-    spans = [(key, start, end, value) for key, start, end, value in found if key.lower() == "model"]
-    is_stream = any(key == "stream" and value is True for key, _, _, value in found)
-    num_choices = _num_choices([value for key, _, _, value in found if key == "n"])
-    is_usage_wanted = any(key == "stream_options" and _has_usage(value) for key, _, _, value in found)
-    if not spans:
-        at = text.index("{") + 1
-        return BodyScan(text, None, (at, at), is_stream, num_choices, is_usage_wanted)
-    key, start, end, value = spans[0]
-    if len(spans) > 1:
+    model = _model(found)
+    last = {member.key: member for member in found}
+    values = {member.key: member.value for member in found}
+    user, prompt = values.get("user"), last.get("messages", last.get("prompt"))
+    first = text.index("{") + 1
+    return BodyScan(
+        body,
+        model.value if model else None,
+        _byte_span(text, *((model.start, model.end) if model else (first, first))),
+        is_stream=any(member.key == "stream" and member.value is True for member in found),
+        is_usage_wanted=any(member.key == "stream_options" and _has_usage(member.value) for member in found),
+        n=_integer(values.get("n")),
+        max_tokens=_integer(values.get("max_tokens")),
+        max_completion_tokens=_integer(values.get("max_completion_tokens")),
+        seed=_integer(values.get("seed")),
+        user=user if isinstance(user, str) else None,
+        prompt_span=_byte_span(text, prompt.start, prompt.end) if prompt else None,
+    )
+
+
+def _model(found: Sequence[Member]) -> Member | None:
+    models = [member for member in found if member.key.lower() == "model"]
+    if not models:
+        return None
+    model = models[0]
+    if len(models) > 1:
         raise GatewayError("bad_body", "`model` stands twice", public="the body names `model` more than once")
-    if key != "model":  # some services read names in any letters
-        raise GatewayError("bad_body", f"`{key}` for `model`", public="the body must call its model `model`")
-    if not isinstance(value, str):
+    if model.key != "model":  # some services read names in any letters
+        raise GatewayError("bad_body", f"`{model.key}` for `model`", public="the body must call its model `model`")
+    if not isinstance(model.value, str):
         raise GatewayError("bad_body", "`model` is no string", public="`model` must be a string")
-    return BodyScan(text, value, (start, end), is_stream, num_choices, is_usage_wanted)
+    return model
+
+
+def _byte_span(text: str, start: int, end: int) -> tuple[int, int]:
+    at = len(text[:start].encode())
+    return at, at + len(text[start:end].encode())
 
 
 def _has_usage(options: object) -> bool:
     return isinstance(options, dict) and options.get("include_usage") is True
 
 
-def _num_choices(told: list[object]) -> int:
-    """Return how many choices a whole answer has; what no service would take counts as one."""
-    value = told[-1] if told else 1
-    return value if type(value) is int and 1 <= value <= MAX_CHOICES else 1
+def _integer(value: object) -> int | None:
+    return value if type(value) is int and abs(value) < 10**MAX_DIGITS else None
 
 
 class Member(NamedTuple):

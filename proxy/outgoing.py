@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-from .body_scan import BodyScan, with_member
+from ..ext.head_scan import BodyScan
+from .body_scan import with_member
 from .exchange.exchange import Exchange
 from .exchange.replay import ReplayBuffer
 from .forwarded import Origin, forwarded_fields, is_spoofable

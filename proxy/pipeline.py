@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .body_scan import BodyScan, scan
+from ..ext.head_scan import BodyScan
+from .body_scan import scan
 from .downstream.body import ClientBody
 from .errors import GatewayError
 from .exchange.exchange import Exchange

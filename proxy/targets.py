@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from .body_scan import BodyScan
+from ..ext.head_scan import BodyScan
 from .downstream.body import ClientBody
 from .errors import GatewayError
 from .exchange.exchange import Exchange

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any, cast
 
@@ -9,6 +10,7 @@ import pytest
 
 from headgate.ext import IMPLEMENTATIONS, implementation
 from headgate.ext.cache_core import CacheCore
+from headgate.ext.head_scan import BodyScan
 from headgate.ext.limiter_cells import LimiterCells
 from headgate.ext.route_table import RouteTable
 from headgate.ext.sse import Event, EventScanner, StreamState
@@ -28,6 +30,17 @@ def cells_type(request: pytest.FixtureRequest) -> type[LimiterCells]:
 @pytest.fixture(scope="session", params=IMPLEMENTATIONS)
 def core_type(request: pytest.FixtureRequest) -> type[CacheCore[Any, Any]]:
     return cast(type[CacheCore[Any, Any]], implementation("cache_core", request.param).CacheCore)
+
+
+@pytest.fixture(scope="session", params=IMPLEMENTATIONS)
+def head_scan_module(request: pytest.FixtureRequest) -> ModuleType:
+    """The module behind `headgate.ext.head_scan` that is under test."""
+    return implementation("head_scan", request.param)
+
+
+@pytest.fixture(scope="session")
+def scan_head(head_scan_module: ModuleType) -> Callable[[bytes], BodyScan | None]:
+    return cast(Callable[[bytes], BodyScan | None], head_scan_module.scan_head)
 
 
 @pytest.fixture(scope="session", params=IMPLEMENTATIONS)

@@ -2,6 +2,26 @@
 
 from __future__ import annotations
 
-from ...implementations import cells_type, core_type, event_type, scanner_type, sse_module, state_type, table_type
+from ...implementations import (
+    cells_type,
+    core_type,
+    event_type,
+    head_scan_module,
+    scan_head,
+    scanner_type,
+    sse_module,
+    state_type,
+    table_type,
+)
 
-__all__ = ["cells_type", "core_type", "event_type", "scanner_type", "sse_module", "state_type", "table_type"]
+__all__ = [
+    "cells_type",
+    "core_type",
+    "event_type",
+    "head_scan_module",
+    "scan_head",
+    "scanner_type",
+    "sse_module",
+    "state_type",
+    "table_type",
+]

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from headgate.proxy.body_scan import BodyScan, scan
+from headgate.ext.head_scan import BodyScan, scan_head
+from headgate.proxy.body_scan import scan
 from headgate.proxy.errors import GatewayError
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -54,11 +55,11 @@ def test_another_model_changes_nothing_else(body: bytes, model: str) -> None:
     changed = found.with_model(model)
     assert scan(changed).model == model
     start, end = found.model_span
-    shift = len(scan(changed).text) - len(found.text)
-    assert scan(changed).text[:start] == found.text[:start]
-    assert scan(changed).text[end + shift :] == found.text[end:]
+    shift = len(changed) - len(body)
+    assert changed[:start] == body[:start]
+    assert changed[end + shift :] == body[end:]
     assert {**orjson.loads(body), "model": model} == orjson.loads(changed)
-    assert json.loads(found.text[start:end]) == found.model
+    assert json.loads(body[start:end]) == found.model
 
 
 @given(bodies(st.none()), texts)
@@ -157,3 +158,28 @@ def test_whether_the_usage_is_wanted(options: bytes, is_wanted: bool) -> None:
     for model in (b"", b'"model": "m", '):
         assert scan(b'{%b"stream_options": %b}' % (model, options)).is_usage_wanted is is_wanted
     assert scan(b"{}").is_usage_wanted is False
+
+
+@pytest.mark.parametrize(
+    "odd", [b'"\\u00e9": 1', b'"x": 1e200', b'"n": 2.0', b'"user": "a\\nb"', b'"stream": 1', b'"seed": "1"']
+)
+def test_what_is_odd_is_read_by_the_full_parser(odd: bytes) -> None:
+    body = '{"y": "é", %s, "max_tokens": 5, "model" : "é", "prompt": "你", "temperature": 0}'.encode() % odd
+    found = scan(body)
+    assert scan_head(body) is None
+    assert (found.model, found.max_tokens, found.num_choices, found.is_stream) == ("é", 5, 1, False)
+    assert found.with_model("m") == body.replace('"model" : "é"'.encode(), b'"model" : "m"')
+    assert found.prompt_span is not None
+    assert body[slice(*found.prompt_span)] == '"你"'.encode()
+
+
+def test_of_a_name_that_stands_twice_the_last_counts() -> None:
+    found = scan(b'{"n": 2, "n": 3, "seed": 1, "seed": "2", "user": "a", "user": "b", "prompt": "a", "prompt": "bc"}')
+    assert (found.n, found.seed, found.user) == (3, None, "b")
+    assert found.prompt_span is not None
+    assert found.body[slice(*found.prompt_span)] == b'"bc"'
+
+
+def test_a_stream_that_is_asked_for_once_is_one() -> None:
+    assert scan(b'{"stream": true, "stream": false}').is_stream is True
+    assert scan(b'{"stream_options": {"include_usage": true}, "stream_options": null}').is_usage_wanted is True

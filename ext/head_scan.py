@@ -1,0 +1,16 @@
+"""The head scan: what a JSON request body tells at its top level, found without a full parse."""
+
+import os
+from typing import TYPE_CHECKING
+
+from ._head_scan_py import BLOCK_BYTES, MAX_BLOCKS, MAX_DEPTH, MAX_DIGITS, MAX_MEMBERS
+
+if TYPE_CHECKING or os.environ.get("HEADGATE_NO_EXTENSIONS"):
+    from ._head_scan_py import BodyScan, scan_head
+else:
+    try:
+        from ._head_scan_c import BodyScan, scan_head
+    except ModuleNotFoundError:  # not built; one that is built and broken must be heard of
+        from ._head_scan_py import BodyScan, scan_head
+
+__all__ = ["BLOCK_BYTES", "MAX_BLOCKS", "MAX_DEPTH", "MAX_DIGITS", "MAX_MEMBERS", "BodyScan", "scan_head"]
