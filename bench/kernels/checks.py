@@ -52,13 +52,25 @@ def check(
         began = time.perf_counter()
         got, said = _run(spec, module, case)
         seconds += time.perf_counter() - began
-        error = INFINITY if said else spec.error(got, spec.oracle(case.inputs))
+        error = _error(spec, case, got, said)
         if is_repeated and not said and not _same(got, _run(spec, module, case)[0]):
             error, said = INFINITY, "two runs differ"
         num_cases += 1
         if not error <= worst[1]:
             worst, note = (case.name, error), said
     return Verdict(num_cases, *worst, spec.tolerance(dtype), seconds, note)
+
+
+def is_caught(spec: Spec, module: ModuleType, device: torch.device, dtype: torch.dtype, *, seed: int = 20) -> bool:
+    """Whether a case shows that a module is wrong. `check` says the same, and goes on after the first that does."""
+    torch.manual_seed(seed)
+    bound = spec.tolerance(dtype)
+    cases = spec.cases(device, dtype)
+    return any(not _error(spec, case, *_run(spec, module, case)) <= bound for case in cases)
+
+
+def _error(spec: Spec, case: Case, got: tuple[Tensor, ...], said: str) -> float:
+    return INFINITY if said else spec.error(got, spec.oracle(case.inputs))
 
 
 def _run(spec: Spec, module: ModuleType, case: Case) -> tuple[tuple[Tensor, ...], str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import subprocess
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,27 +30,25 @@ class Compiled:
     num_registers: int
     num_spilled_bytes: int
     num_shared_bytes: int
-    opcodes: frozenset[str]
+    cubin: bytes = field(repr=False)
+
+    @cached_property
+    def opcodes(self) -> frozenset[str]:
+        """Those of its instructions that say how it does its work. Cost: some half a second, the first time."""
+        return frozenset(_OPCODES.findall(_run("cuobjdump", "-sass", self.cubin)))
 
 
 class _Utils:
-    def __init__(self, made: list[Compiled]) -> None:
-        self._made = made
-        self.is_disassembling = True
+    def __init__(self) -> None:
         self.by_handle: dict[int, Compiled] = {}
 
-    def load_binary(self, name: str, cubin: bytes, shared: int, device: int) -> tuple[None, int, int, int, int]:
-        with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
-            file.write(cubin)
-            file.flush()
-            usage = dict(re.findall(r"(REG|STACK|LOCAL):(\d+)", _run("cuobjdump", "--dump-resource-usage", file.name)))
-            code = _run("cuobjdump", "-sass", file.name) if self.is_disassembling else ""
+    def load_binary(self, name: str, cubin: bytes, shared: int, device: int) -> tuple[object, int, int, int, int]:
+        usage = dict(re.findall(r"(REG|STACK|LOCAL):(\d+)", _run("cuobjdump", "--dump-resource-usage", cubin)))
         spilled = int(usage["STACK"]) + int(usage["LOCAL"])
-        made = Compiled(name, int(usage["REG"]), spilled, shared, frozenset(_OPCODES.findall(code)))
+        made = Compiled(name, int(usage["REG"]), spilled, shared, cubin)
         handle = len(self.by_handle) + 1
         self.by_handle[handle] = made
-        self._made.append(made)
-        return None, handle, made.num_registers, spilled // 4, 1024
+        return made, handle, made.num_registers, spilled // 4, 1024  # without a first, it would load at every launch
 
     def get_device_properties(self, device: int) -> dict[str, int]:
         return {
@@ -61,18 +60,15 @@ class _Utils:
 
 
 class CompileOnly:
-    """A driver of a GPU that is not there.
-
-    `made` is what was compiled, in order, each kernel once; `launched` what would have run, each time. Opcodes are
-    read unless `utils.is_disassembling` is off, which saves most of the time that is not the compiler's.
-    """
+    """A driver of a GPU that is not there. `launched` is what would have run, each time."""
 
     def __init__(self) -> None:
-        self.made: list[Compiled] = []
         self.launched: list[Compiled] = []
-        self.utils = _Utils(self.made)
+        self.utils = _Utils()
 
-    def launcher_cls(self, source: object, metadata: object) -> Any:
+    def launcher_cls(self, source: Any, metadata: object) -> Any:
+        _check_descriptors(source)
+
         def launch(x: int, y: int, z: int, stream: int, handle: int, *arguments: object) -> None:
             self.launched.append(self.utils.by_handle[handle])
 
@@ -106,9 +102,27 @@ def compiled(driver: CompileOnly, spec: Spec, shape: Shape, **others: object) ->
     return list(dict.fromkeys(driver.launched))
 
 
-def _run(program: str, *arguments: str) -> str:
+def _check_descriptors(source: Any) -> None:
+    """Refuse what Triton's launcher for CUDA does: it makes maps of descriptors that are arguments, of no others.
+
+    Source: triton/backends/nvidia/driver.py 3.7.1, `expand_signature` and `wrap_handle_tensordesc`.
+    """
+    for argument, kind in source.signature.items():
+        if isinstance(kind, tuple) and _has_descriptor(kind):
+            wanted = "expected tensor descriptors to be arguments themselves, which is all that a GPU's launcher takes"
+            raise TypeError(f"{wanted}; got one in the tuple `{argument}` of `{source.name}`: make the tuple in there")
+
+
+def _has_descriptor(kind: object) -> bool:
+    return any(map(_has_descriptor, kind)) if isinstance(kind, tuple) else str(kind).startswith("tensordesc")
+
+
+def _run(program: str, option: str, cubin: bytes) -> str:
     own = BIN / program
-    command = [str(own) if own.is_file() else program, *arguments]
     environment = {"PATH": f"{BIN}:/usr/local/cuda/bin:/usr/bin:/bin"}  # it calls nvdisasm
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60)
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(cubin)
+        file.flush()
+        command = [str(own) if own.is_file() else program, option, file.name]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60)
     return done.stdout

@@ -62,6 +62,9 @@ def cases(device: torch.device, dtype: torch.dtype) -> Iterator[Case]:
     def make(tokens: int, experts: int, settings: Mapping[str, Any], **others: Any) -> Inputs:
         return make_inputs(device, dtype, tokens, experts, {**settings, **others})
 
+    twice = torch.tensor([[1.0, 0.0, 0.0, 0.0, 1.0, 1.0, -2.0, -2.0]], device=device)
+    pair = make_inputs(device, dtype, 1, 8, {**V3, "groups": 2, "kept_groups": 1, "top_k": 2})
+    yield Case("a group with its best twice", {**pair, "bias": None, "logits": twice})
     yield Case("V2-Lite", make(5, 64, V2_LITE))
     yield Case("V2, groups of 20", make(3, 160, V2))
     yield Case("V3", make(3, 256, V3))
@@ -75,9 +78,6 @@ def cases(device: torch.device, dtype: torch.dtype) -> Iterator[Case]:
     yield Case("no bias, not normalised", {**make(3, 32, V3, groups=4, is_normalised=False), "bias": None})
     biased = make(3, 64, V3)
     yield Case("a bias larger than the scores", {**biased, "bias": biased["bias"] * 100})
-    twice = torch.tensor([[1.0, 0.0, 0.0, 0.0, 1.0, 1.0, -2.0, -2.0]], device=device)
-    pair = make_inputs(device, dtype, 1, 8, {**V3, "groups": 2, "kept_groups": 1, "top_k": 2})
-    yield Case("a group with its best twice", {**pair, "bias": None, "logits": twice})
     for name, settings, experts in (("softmax", V2, 160), ("sigmoid", V3, 64)):
         plain = make(3, experts, settings)
         still = {**plain, "bias": None}

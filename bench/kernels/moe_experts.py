@@ -20,7 +20,7 @@ PLANTS = (
     Plant("the last choice is left out", "tl.static_range(TOP_K)", "tl.static_range(TOP_K - 1)"),
     Plant("the weights of the expert before", "first, row = expert * 2 * inner,", "first, row = expert * inner,"),
     Plant("the first tile's rows of down", "_tile(down, first, row", "_tile(down, first, 0"),
-    Plant("inner values left over", "mask=is_token[None, :] & (rows < inner)", "mask=is_token[None, :] & (rows < 64)"),
+    Plant("rows left over", "mask=is_token[None, :] & (rows < width)", "mask=is_token[None, :] & (rows < 64)"),
 )
 
 

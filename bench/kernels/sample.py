@@ -57,9 +57,10 @@ def cases(device: torch.device, dtype: torch.dtype) -> Iterator[Case]:
         return torch.tensor(rows, device=device, dtype=dtype)
 
     yield Case("a row of each kind", make(draw(6, 300), (GREEDY, PLAIN, COUNTED, NUCLEUS, FLOORED, ALL)))
+    level = torch.linspace(0.5, 0.0, 48, device=device).to(dtype)[None]
+    yield Case("level, of which top_k and then top_p keep half", make(level, ((1.0, 24, 0.5, 0.0),), 4))
     yield Case("a vocabulary of 1", make(draw(1, 1), (ALL,)))
     yield Case("a vocabulary of 7", make(draw(1, 7), ((1.0, 6, 0.7, 0.0),)))
-    yield Case("a chunk and one token", make(draw(2, 4097, 1.0), (PLAIN, (1.0, 1000, 0.5, 0.0))))
     yield Case("no rows", make(draw(0, 64), (PLAIN,)))
     yield Case("wide rows, of which a part is given", make(draw(2, 96)[:, 16:80], (GREEDY, PLAIN)))
     yield Case("all equal", make(torch.full((2, 100), -3.0, device=device).to(dtype), (PLAIN, ALL), 50))
@@ -73,6 +74,10 @@ def cases(device: torch.device, dtype: torch.dtype) -> Iterator[Case]:
     yield Case("top_p tiny, top_k 1, min_p 1, temperature tiny", make(draw(4, 60), small))
     yield Case("not numbers, and infinite", make(fill([nan, 1.0, nan, 2.0], [inf, 1.0, inf, nan]), (ALL, PLAIN)))
     yield Case("nothing but -inf", make(fill([-inf] * 5), (PLAIN,), 3))
+    few = torch.rand(3, 4097, device=device) < 0.3  # of the likely, which are listed: more than a block of them
+    long = torch.where(few, draw(3, 4097, 1.0), -20.0)
+    long[:2, -1] = 8.0  # one row draws it and one does not; the third draws from the end of its list
+    yield Case("a chunk and one token", make(long, (PLAIN, PLAIN, (1.0, 1000, 0.5, 0.0)), 476))
 
 
 def run(module: ModuleType, inputs: Inputs) -> tuple[Tensor, ...]:

@@ -64,6 +64,28 @@ def _silu(x):
 
 
 @triton.jit
+def _positions(slots, block, num_positions, TOKENS: tl.constexpr):
+    """Return the positions of a block, and which of them are any."""
+    position = tl.load(slots + block * TOKENS + tl.arange(0, TOKENS))
+    return position, position < num_positions
+
+
+@triton.jit
+def _part(rows, is_row, at, width, WIDTH: tl.constexpr):
+    """Return [WIDTH, TOKENS] of some rows from column `at` on, zeros past their width."""
+    columns = tl.arange(0, WIDTH)[None, :]
+    return tl.load(rows + columns + at, mask=is_row & (columns < width - at), other=0.0).T
+
+
+@triton.jit
+def _store(out, value, position, is_token, row, width):
+    """Write [ROWS, TOKENS] from `row` on to the rows of the positions, each of a width."""
+    rows = row + tl.arange(0, value.shape[0])[:, None]
+    where = out + position.to(tl.int64)[None, :] * width + rows
+    tl.store(where, value.to(out.dtype.element_ty), mask=is_token[None, :] & (rows < width))
+
+
+@triton.jit
 def _moe_gate_up(
     x, gate_up, slots, experts, gated, num_positions, top_k, hidden, inner, num_blocks,
     TOKENS: tl.constexpr, ROWS: tl.constexpr, WIDTH: tl.constexpr, GROUP: tl.constexpr, DESCRIPTOR: tl.constexpr,
@@ -73,21 +95,16 @@ def _moe_gate_up(
     expert = tl.load(experts + block)
     if expert < 0:
         return
-    position = tl.load(slots + block * TOKENS + tl.arange(0, TOKENS))
-    is_token = position < num_positions
-    columns = tl.arange(0, WIDTH)
-    tokens = x + (position // top_k).to(tl.int64)[:, None] * hidden + columns[None, :]
+    position, is_token = _positions(slots, block, num_positions, TOKENS)
+    tokens, is_row = x + (position // top_k).to(tl.int64)[:, None] * hidden, is_token[:, None]
     first, row = expert * 2 * inner, tile * ROWS
     gate = tl.zeros([ROWS, TOKENS], tl.float32)
     up = tl.zeros([ROWS, TOKENS], tl.float32)
     for at in range(0, hidden, WIDTH):
-        part = tl.load(tokens + at, mask=is_token[:, None] & (columns < hidden - at)[None, :], other=0.0).T
+        part = _part(tokens, is_row, at, hidden, WIDTH)
         gate = dot(_tile(gate_up, first, row, inner, at, hidden, ROWS, WIDTH, DESCRIPTOR), part, gate)
         up = dot(_tile(gate_up, first + inner, row, inner, at, hidden, ROWS, WIDTH, DESCRIPTOR), part, up)
-    value = _silu(gate) * up
-    rows = row + tl.arange(0, ROWS)[:, None]
-    where = gated + position.to(tl.int64)[None, :] * inner + rows
-    tl.store(where, value.to(gated.dtype.element_ty), mask=is_token[None, :] & (rows < inner))
+    _store(gated, _silu(gate) * up, position, is_token, row, inner)
 
 
 @triton.jit
@@ -100,19 +117,15 @@ def _moe_down(
     expert = tl.load(experts + block)
     if expert < 0:
         return
-    position = tl.load(slots + block * TOKENS + tl.arange(0, TOKENS))
-    is_token = position < num_positions
-    columns = tl.arange(0, WIDTH)
-    tokens = gated + position.to(tl.int64)[:, None] * inner + columns[None, :]
+    position, is_token = _positions(slots, block, num_positions, TOKENS)
+    tokens, is_row = gated + position.to(tl.int64)[:, None] * inner, is_token[:, None]
     first, row = expert * hidden, tile * ROWS
     total = tl.zeros([ROWS, TOKENS], tl.float32)
     for at in range(0, inner, WIDTH):
-        part = tl.load(tokens + at, mask=is_token[:, None] & (columns < inner - at)[None, :], other=0.0).T
+        part = _part(tokens, is_row, at, inner, WIDTH)
         total = dot(_tile(down, first, row, hidden, at, inner, ROWS, WIDTH, DESCRIPTOR), part, total)
     value = total * tl.load(weights + position, mask=is_token, other=0.0)[None, :]
-    rows = row + tl.arange(0, ROWS)[:, None]
-    where = parts + position.to(tl.int64)[None, :] * hidden + rows
-    tl.store(where, value.to(parts.dtype.element_ty), mask=is_token[None, :] & (rows < hidden))
+    _store(parts, value, position, is_token, row, hidden)
 
 
 @triton.jit

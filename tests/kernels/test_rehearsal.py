@@ -6,23 +6,36 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from bench.kernels.__main__ import main
+
 ROOT = Path(__file__).parents[2]
 KERNEL = "rms_norm"
+NAMED = ("--kernel", KERNEL)
+Ran = tuple[int, str, str]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 
-def run(*arguments: str, out: Path | None = None) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "HEADGATE_KERNELS": KERNEL} | ({} if out is None else {"OUT": str(out)})
-    command = [sys.executable, "-m", "bench.kernels", *arguments]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=380)
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Ran]:
+    """Give what runs the program here, to save it the import of torch: its workers are processes all the same."""
+    monkeypatch.setenv("OUT", str(tmp_path))
+
+    def ran(*arguments: str) -> Ran:
+        code = main(arguments)
+        return code, *capsys.readouterr()
+
+    return ran
 
 
 def test_a_rehearsal_does_all_but_take_times(tmp_path: Path) -> None:
-    done = run("--rehearse", "--seed", "3", out=tmp_path)
+    command = [sys.executable, "-m", "bench.kernels", *NAMED, "--rehearse", "--seed", "3"]
+    environment = {**os.environ, "OUT": str(tmp_path)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=380)
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(done.stdout) <= 12_001
     assert "ceilings: not measured" in done.stdout and "seed 3" in done.stdout
@@ -38,29 +51,31 @@ def test_a_rehearsal_does_all_but_take_times(tmp_path: Path) -> None:
     assert found["left_out"] == found["failures"] == []
 
 
-def test_a_rehearsed_sweep_compiles_every_configuration_and_writes_no_table(tmp_path: Path) -> None:
-    done = run("--rehearse", "--sweep", KERNEL, out=tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "rms_norm width 2048: 20 tried, 0 failed, 0 left out; not measured" in done.stdout
+def test_a_rehearsed_sweep_compiles_every_configuration_and_writes_no_table(
+    run: Callable[..., Ran], tmp_path: Path
+) -> None:
+    code, out, said = run("--rehearse", "--sweep", KERNEL)
+    assert code == 0, out + said
+    assert "rms_norm width 2048: 20 tried, 0 failed, 0 left out; not measured" in out
     (path,) = tmp_path.iterdir()
     assert path.name.startswith("no-gpu-sweep-")
 
 
-def test_both_tables_name_every_shape_and_catch_every_bug() -> None:
-    done = run("--compile-table", "--interpreter-table")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("| rms_norm | ") == 7 and "`_rms_norm`" in done.stdout
-    assert "| 4 of 4 |" in done.stdout
+def test_both_tables_name_every_shape_and_catch_every_bug(run: Callable[..., Ran]) -> None:
+    code, out, said = run(*NAMED, "--compile-table", "--interpreter-table")
+    assert code == 0, out + said
+    assert out.count("| rms_norm | ") == 7 and "`_rms_norm`" in out
+    assert "| 4 of 4 |" in out
 
 
-def test_where_there_is_no_gpu_a_run_says_what_can_be_done() -> None:
-    done = run()
-    assert done.returncode == 2
-    assert done.stderr.endswith("expected a GPU, found none: torch sees no device; try --rehearse\n")
+def test_where_there_is_no_gpu_a_run_says_what_can_be_done(run: Callable[..., Ran]) -> None:
+    code, _, said = run(*NAMED)
+    assert code == 2
+    assert said.endswith("expected a GPU, found none: torch sees no device; try --rehearse\n")
 
 
-def test_no_time_is_no_crash(tmp_path: Path) -> None:
-    done = run("--rehearse", "--seconds", "0", out=tmp_path)
-    assert done.returncode == 2
-    assert "expected time to begin, got --seconds 0" in done.stderr
+def test_no_time_is_no_crash(run: Callable[..., Ran], tmp_path: Path) -> None:
+    code, _, said = run(*NAMED, "--rehearse", "--seconds", "0")
+    assert code == 2
+    assert "expected time to begin, got --seconds 0" in said
     assert not list(tmp_path.iterdir())
