@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+MAX_THREADS = 256
 _EXTRA = ("torch", "safetensors", "tokenizers", "jinja2", "numpy")
 
 
@@ -75,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--name", help="name of the model in the API (default: the folder's name)")
     serve.add_argument(
         "--threads",
-        type=_at_least(1),
+        type=_at_least(1, MAX_THREADS),
         default=1,
         help="threads of the model; small models are fastest on 1 (default: 1)",
     )
@@ -104,10 +105,10 @@ def _address(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def _at_least(low: int) -> Callable[[str], int]:
+def _at_least(low: int, high: int = 2**31 - 1) -> Callable[[str], int]:
     def whole_number(text: str) -> int:
-        if not (text.isascii() and text.isdigit()) or int(text) < low:
-            raise argparse.ArgumentTypeError(f"expected a whole number of at least {low}, got {text!r}")
+        if not (text.isascii() and text.isdigit()) or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"expected a whole number from {low} to {high}, got {text!r}")
         return int(text)
 
     return whole_number

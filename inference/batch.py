@@ -59,15 +59,18 @@ class Batch:
 def make_batch(layers: Sequence[Tensor], spans: Sequence[Span]) -> Batch:
     """Lay out a forward pass over `spans`, in their order; `layers` are the pages of each layer.
 
-    Raises: ValueError unless those of one new token come first, and each has one at least.
+    Raises: ValueError unless those of one new token come first, and each has one at least, and pages for all its rows.
     Cost: O(new tokens + rows of the prefilled sequences).
     """
+    if not spans:
+        raise ValueError("expected at least one sequence with new tokens, got none")
     num_decodes = sum(span.count == 1 for span in spans)
     decodes, prefills = spans[:num_decodes], spans[num_decodes:]
     if any(span.count != 1 for span in decodes) or any(span.count < 1 for span in prefills):
         counts = [span.count for span in spans]
         raise ValueError(f"expected new tokens for each sequence, and those of one token first, got {counts}")
     device, page_size = layers[0].device, layers[0].shape[1]
+    _check_room(spans, page_size)
     rows = [_slots(span, page_size) for span in prefills]
     return Batch(
         layers=layers,
@@ -84,6 +87,13 @@ def make_batch(layers: Sequence[Tensor], spans: Sequence[Span]) -> Batch:
         lengths=_numbers([span.total for span in decodes], torch.int32, device),
         prefill=_prefill(prefills, rows, device) if prefills else None,
     )
+
+
+def _check_room(spans: Sequence[Span], page_size: int) -> None:
+    for number, span in enumerate(spans):
+        if span.length < 0 or len(span.pages) * page_size < span.total:
+            wanted = f"expected pages of {page_size} rows for {span.length} cached rows and {span.count} new ones"
+            raise ValueError(f"sequence {number}: {wanted}, got {len(span.pages)} pages")
 
 
 def _prefill(spans: Sequence[Span], rows: Sequence[Tensor], device: torch.device) -> Prefill:

@@ -45,7 +45,7 @@ class LatentCache:
         """Make room for new tokens of each sequence, and give the forward pass that fills it.
 
         A count of 0 leaves a sequence out. Until that pass is over the new rows are undefined.
-        Raises: ValueError where the rows do not fit, or unless counts of 1 come before larger ones.
+        Raises: ValueError where the rows do not fit or there are none, or unless counts of 1 come before larger ones.
         """
         if len(counts) != len(self._lengths):
             wanted = f"expected a number of new tokens for each of {len(self._lengths)} sequences"

@@ -11,6 +11,11 @@ import orjson
 
 from .kernels.sample_torch import MAX_VOCAB
 
+# So that no product of three sizes is too large to be computed with.
+_MAX_SIZE = MAX_VOCAB
+_MAX_LAYERS = 1000
+_MAX_POSITIONS = 2**31 - 1
+
 
 class CheckpointError(Exception):
     """A checkpoint that cannot be served; the message names the file and lists every problem."""
@@ -86,7 +91,8 @@ def read_config(model_dir: Path) -> ModelConfig:
     generation = model_dir / "generation_config.json"
     if generation.is_file():
         eos = read_json_object(generation).get("eos_token_id")
-        data = data if eos is None else {**data, "eos_token_id": eos}
+        if eos is not None:
+            return parse_config({**data, "eos_token_id": eos}, str(model_dir / "config.json"), str(generation))
     return parse_config(data, str(model_dir / "config.json"))
 
 
@@ -108,8 +114,8 @@ def read_json_object(path: Path) -> dict[str, object]:
     return data
 
 
-def parse_config(data: Mapping[str, object], source: str = "config.json") -> ModelConfig:
-    """Check the fields of a config.json and keep what the forward pass needs.
+def parse_config(data: Mapping[str, object], source: str = "config.json", eos_source: str = "") -> ModelConfig:
+    """Check the fields of a config.json and keep what the forward pass needs. `eos_source`: where the end tokens stand.
 
     Raises: CheckpointError, with every problem at once.
     """
@@ -120,7 +126,7 @@ def parse_config(data: Mapping[str, object], source: str = "config.json") -> Mod
         hidden_size=reader.integer("hidden_size"),
         intermediate_size=reader.integer("intermediate_size"),
         moe_intermediate_size=reader.integer("moe_intermediate_size"),
-        num_hidden_layers=reader.integer("num_hidden_layers"),
+        num_hidden_layers=reader.integer("num_hidden_layers", at_most=_MAX_LAYERS),
         num_attention_heads=reader.integer("num_attention_heads"),
         n_shared_experts=reader.integer("n_shared_experts"),
         n_routed_experts=reader.integer("n_routed_experts"),
@@ -135,7 +141,7 @@ def parse_config(data: Mapping[str, object], source: str = "config.json") -> Mod
         qk_nope_head_dim=reader.integer("qk_nope_head_dim"),
         qk_rope_head_dim=reader.integer("qk_rope_head_dim"),
         v_head_dim=reader.integer("v_head_dim"),
-        max_position_embeddings=reader.integer("max_position_embeddings"),
+        max_position_embeddings=reader.integer("max_position_embeddings", at_most=_MAX_POSITIONS),
         rope=_parse_rope(reader),
         scoring_func="softmax" if reader.is_v2 else "sigmoid",
         rms_norm_eps=reader.number("rms_norm_eps", 1e-6),
@@ -146,8 +152,12 @@ def parse_config(data: Mapping[str, object], source: str = "config.json") -> Mod
     )
     _check_fit(config, reader.problems)
     if reader.problems:
-        raise CheckpointError("\n".join(f"{source}: {problem}" for problem in reader.problems))
+        raise CheckpointError("\n".join(_told(problem, source, eos_source) for problem in reader.problems))
     return config
+
+
+def _told(problem: str, source: str, eos_source: str) -> str:
+    return f"{eos_source if eos_source and problem.startswith('eos_token_id') else source}: {problem}"
 
 
 _REQUIRED: Mapping[str, tuple[object, ...]] = {
@@ -203,8 +213,11 @@ def _parse_rope(reader: _Reader) -> RopeConfig:
     if kind != "yarn":
         reader.problems.append(f'{name}.rope_type: expected "default" or "yarn", got {kind!r} (unsupported)')
         return RopeConfig()
+    if theta <= 1:
+        reader.problems.append(f"{name}.rope_theta: expected above 1 to be stretched by YaRN, got {theta}")
     positions = reader.data.get("max_position_embeddings")
-    original = inner.integer("original_max_position_embeddings", positions if isinstance(positions, int) else None)
+    default = positions if isinstance(positions, int) else None
+    original = inner.integer("original_max_position_embeddings", default, at_most=_MAX_POSITIONS)
     factor = inner.number("factor")
     attention_factor = fields.get("attention_factor")
     return RopeConfig(
@@ -233,12 +246,12 @@ def _parse_eos(reader: _Reader) -> tuple[int, ...]:
 def _check_fit(config: ModelConfig, problems: list[str]) -> None:
     if problems:  # numbers that are missing fit nothing
         return
-    if config.vocab_size > MAX_VOCAB:
-        problems.append(f"vocab_size: expected at most {MAX_VOCAB}, got {config.vocab_size} (unsupported)")
     if config.qk_rope_head_dim % 2:
         problems.append(f"qk_rope_head_dim: expected an even number, got {config.qk_rope_head_dim}")
     if any(token >= config.vocab_size for token in config.eos_token_ids):
-        problems.append(f"eos_token_id: expected ids below vocab_size {config.vocab_size}, got {config.eos_token_ids}")
+        problems.append(
+            f"eos_token_id: expected ids below vocab_size {config.vocab_size}, got {list(config.eos_token_ids)}"
+        )
     if config.first_k_dense_replace >= config.num_hidden_layers:
         return
     group_size, rest = divmod(config.n_routed_experts, config.n_group)
@@ -270,11 +283,11 @@ class _Reader:
     def is_v2(self) -> bool:
         return self.data.get("model_type") == "deepseek_v2"
 
-    def integer(self, name: str, default: int | None = None, at_least: int = 1) -> int:
+    def integer(self, name: str, default: int | None = None, at_least: int = 1, at_most: int = _MAX_SIZE) -> int:
         value = self._get(name, default)
-        if isinstance(value, int) and not isinstance(value, bool) and value >= at_least:
-            return value
-        return int(self._refuse(name, value, f"a whole number of at least {at_least}"))
+        if not isinstance(value, int) or isinstance(value, bool) or value < at_least:
+            return int(self._refuse(name, value, f"a whole number of at least {at_least}"))
+        return value if value <= at_most else int(self._refuse(name, value, f"at most {at_most}"))
 
     def number(self, name: str, default: float | None = None, is_zero_allowed: bool = False) -> float:
         value = self._get(name, default)

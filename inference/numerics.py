@@ -65,6 +65,7 @@ def probe(model: Deepseek) -> bytes:
 
     This finds what no list of versions names, such as settings in the environment that choose other kernels. Call it
     with as many threads as will serve.
+    Raises: FloatingPointError where a logit is not a number: then the model can answer nobody.
     """
     vocab_size = model.config.vocab_size
     cache = LatentCache(model.config, _PROBE_TOKENS + _PROBE_STEPS)
@@ -73,6 +74,8 @@ def probe(model: Deepseek) -> bytes:
     with torch.inference_mode():
         for _ in range(1 + _PROBE_STEPS):
             logits = model(torch.tensor(ids), cache.extend([len(ids)])).numpy()
+            if not np.isfinite(logits).all():
+                raise FloatingPointError("expected finite logits, got some that are no numbers")
             digest.update(logits.tobytes())
             ids = [int(logits[-1].argmax())]
     return digest.digest()

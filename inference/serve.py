@@ -67,10 +67,14 @@ def load_service(options: ServeOptions) -> Service:
         )
     torch.set_num_threads(options.threads)
     model = load_model(options.model_dir, config)
+    try:
+        probed = probe(model)
+    except FloatingPointError as error:
+        raise CheckpointError(f"{options.model_dir}: the model does not work: {error}") from None
     backend = describe_backend(options.threads, model.ops)
     return Service(
         name=options.name,
-        numerics=numerics_id(options.model_dir, config, backend, probe(model)),
+        numerics=numerics_id(options.model_dir, config, backend, probed),
         created=int(datetime.now(UTC).timestamp()),
         config=config,
         tokenizer=tokenizer,

@@ -137,12 +137,14 @@ def read_tokenizer(model_dir: Path) -> Tokenizer:
     backend.no_padding()
     backend.no_truncation()
     settings = read_json_object(settings_path) if settings_path.is_file() else {}
-    template = template_path.read_text("utf-8") if template_path.is_file() else _find_template(settings)
     try:
+        template = template_path.read_text("utf-8") if template_path.is_file() else _find_template(settings)
         return Tokenizer(backend, template, settings)
     except jinja2.TemplateError as error:
         source = template_path if template_path.is_file() else settings_path
         raise CheckpointError(f"{source}: chat template: {error.message}") from None
+    except UnicodeDecodeError as error:
+        raise CheckpointError(f"{template_path}: expected UTF-8: {error}") from None
 
 
 def _find_template(settings: Mapping[str, object]) -> str | None:

@@ -37,7 +37,8 @@ class Slot:
 def load_model(model_dir: Path, config: ModelConfig) -> Deepseek:
     """Build the model and fill it from the checkpoint, as float32 in evaluation mode.
 
-    Raises: CheckpointError that lists every missing, unexpected and misshaped tensor with its file.
+    Raises: CheckpointError that lists every missing, unexpected and misshaped tensor with its file; or every norm and
+    bias that is not finite.
     """
     with torch.device("meta"):
         model = Deepseek(config)
@@ -52,7 +53,19 @@ def load_model(model_dir: Path, config: ModelConfig) -> Deepseek:
     if config.tie_word_embeddings:  # each name has memory of its own by now
         model.lm_head.weight = model.model.embed_tokens.weight
     _fill({slot.name: slot for slot in checkpoint_slots(model)}, files)
+    wrong = _find_no_numbers(model, files)
+    if wrong:
+        raise CheckpointError("\n".join(wrong[:_MAX_LISTED]))
     return model.eval().requires_grad_(False)
+
+
+def _find_no_numbers(model: Deepseek, files: dict[str, Path]) -> list[str]:
+    """Say which norms and biases are not finite: they cost nothing to look at, and a bias of choice never shows."""
+    return [
+        f"{files[slot.name]}: {slot.name}: expected finite numbers, got some that are not"
+        for slot in checkpoint_slots(model)
+        if slot.view.dim() == 1 and not bool(slot.view.isfinite().all())
+    ]
 
 
 def _allocate(model: nn.Module) -> None:
@@ -110,9 +123,9 @@ def _read_index(index: Path) -> dict[str, Path]:
     weight_map = read_json_object(index).get("weight_map")
     if not isinstance(weight_map, dict) or not all(isinstance(shard, str) for shard in weight_map.values()):
         raise CheckpointError(f"{index}: weight_map: expected an object of tensor name to file name")
-    outside = sorted({shard for shard in weight_map.values() if Path(shard).name != shard})
+    outside = sorted({shard for shard in weight_map.values() if Path(shard).name != shard or shard in ("", "..")})
     if outside:
-        raise CheckpointError(f"{index}: weight_map: expected plain file names, got {', '.join(outside)}")
+        raise CheckpointError(f"{index}: weight_map: expected plain file names, got {', '.join(map(repr, outside))}")
     return {name: index.parent / shard for name, shard in weight_map.items()}
 
 

@@ -6,6 +6,7 @@ On a GPU, in one command (`make gpu`). `--rehearse` does the same without one, a
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import secrets
 import sys
@@ -36,7 +37,10 @@ START_SECONDS = 120.0  # the first import of torch on a cold disk
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run; 0 where all kernels are right, 1 where one is wrong or failed, 2 where there is nothing to run on."""
-    options = _parser().parse_args(argv)
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if (options.compile_table or options.interpreter_table) and (options.rehearse or options.sweep is not None):
+        parser.error("expected a table, or --rehearse or --sweep, got both")
     is_measuring = not (options.rehearse or options.compile_table or options.interpreter_table)
     seconds = options.seconds if options.seconds is not None else SECONDS if is_measuring else UNHURRIED_SECONDS
     budget = Budget(seconds, time.monotonic)
@@ -52,15 +56,32 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.kernels", description="checks and times the Triton kernels")
-    parser.add_argument("--seconds", type=float, help=f"most that it takes on a GPU (default {SECONDS:.0f})")
+    parser.add_argument("--seconds", type=_seconds, help=f"most that it takes on a GPU (default {SECONDS:.0f})")
     parser.add_argument("--kernel", action="append", choices=NAMES, help="only this one (can be given again)")
-    parser.add_argument("--seed", type=int, help="of the inputs (default: drawn, and said)")
+    parser.add_argument("--seed", type=_seed, help="of the inputs (default: drawn, and said)")
     parser.add_argument("--out", type=Path, help="folder of what is written (default $OUT, else in the repository)")
-    parser.add_argument("--sweep", nargs="*", metavar="KERNEL", help="time every configuration, and write the tables")
+    sweep = "time every configuration, and write the tables"
+    parser.add_argument("--sweep", nargs="*", choices=NAMES, metavar="KERNEL", help=sweep)
     parser.add_argument("--rehearse", action="store_true", help="all of it without a GPU, but for the times")
     parser.add_argument("--compile-table", action="store_true", help="print what each shape compiles to; needs no GPU")
     parser.add_argument("--interpreter-table", action="store_true", help="print errors and bugs caught; needs no GPU")
     return parser
+
+
+def _seconds(text: str) -> float:
+    """Read a span that is not empty."""
+    seconds = float(text)
+    if not 0 < seconds < math.inf:
+        raise ValueError
+    return seconds
+
+
+def _seed(text: str) -> int:
+    """Read a seed, as torch takes them."""
+    seed = int(text)
+    if not 0 <= seed < 2**63:
+        raise ValueError
+    return seed
 
 
 def _measure(options: argparse.Namespace, crew: Crew, budget: Budget, seed: int) -> int:

@@ -82,6 +82,15 @@ def test_one_token_after_more_is_refused() -> None:
         make_batch(layers, [Span(0, 1, [0]), Span(3, 0, [1])])
 
 
+def test_pages_that_are_too_few_are_refused() -> None:
+    layers = [torch.empty(4, PAGE_ROWS, 8)]
+    for span in (Span(0, PAGE_ROWS + 1, [0]), Span(PAGE_ROWS, 1, [0]), Span(-1, 2, [0])):
+        with pytest.raises(ValueError, match=r"sequence 1: expected pages of 16 rows for .*, got 1 pages"):
+            make_batch(layers, [Span(0, 1, [1]), span])
+    with pytest.raises(ValueError, match="at least one sequence"):
+        make_batch(layers, [])
+
+
 def test_cache_refuses_more_tokens_than_it_was_made_for(model: Deepseek) -> None:
     cache = LatentCache(model.config, capacity=4, num_sequences=2)
     model(_ids(4), cache.extend([0, 4]))

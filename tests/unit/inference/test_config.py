@@ -156,7 +156,10 @@ def test_what_the_second_version_does_not_have_is_refused(change: dict[str, obje
         ({"rope_scaling": 7}, "rope_scaling: expected an object, got int"),
         ({"hidden_size": None}, "hidden_size: expected a whole number of at least 1, got nothing"),
         ({"hidden_size": "7168"}, "hidden_size: expected a whole number of at least 1, got '7168'"),
-        ({"vocab_size": 262145}, "vocab_size: expected at most 262144, got 262145 (unsupported)"),
+        ({"vocab_size": 262145}, "vocab_size: expected at most 262144, got 262145"),
+        ({"hidden_size": 2**62}, f"hidden_size: expected at most 262144, got {2**62}"),
+        ({"num_hidden_layers": 100_000}, "num_hidden_layers: expected at most 1000, got 100000"),
+        ({"rope_theta": 1}, "rope_scaling.rope_theta: expected above 1 to be stretched by YaRN, got 1.0"),
         ({"vocab_size": True}, "vocab_size: expected a whole number of at least 1, got True"),
         ({"rms_norm_eps": -1.0}, "rms_norm_eps: expected a number above 0, got -1.0"),
         ({"norm_topk_prob": "yes"}, "norm_topk_prob: expected true or false, got 'yes'"),
@@ -179,6 +182,15 @@ def test_all_problems_are_listed_at_once() -> None:
     with pytest.raises(CheckpointError) as caught:
         parse_config({**PUBLISHED, "hidden_act": "gelu", "hidden_size": 0, "scoring_func": "softmax"})
     assert len(str(caught.value).splitlines()) == 3
+
+
+def test_wrong_end_tokens_are_said_of_the_file_that_names_them(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_bytes(orjson.dumps(PUBLISHED))
+    (tmp_path / "generation_config.json").write_bytes(orjson.dumps({"eos_token_id": [1, 200_000]}))
+    with pytest.raises(CheckpointError) as caught:
+        read_config(tmp_path)
+    wanted = "eos_token_id: expected ids below vocab_size 129280, got [1, 200000]"
+    assert str(caught.value) == f"{tmp_path / 'generation_config.json'}: {wanted}"
 
 
 @pytest.mark.parametrize(("text", "problem"), [("{", "not valid JSON"), ("[]", "expected a JSON object, got list")])

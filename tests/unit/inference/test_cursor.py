@@ -105,3 +105,15 @@ def test_text_that_is_no_first_cursor_is_refused(text: str, problem: str) -> Non
 def test_text_that_is_no_cursor_is_refused(text: str, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         read_cursor(text, is_first=False)
+
+
+@given(key=KEYS, origin=ORIGINS, ids=st.lists(NUMBERS, max_size=3).map(tuple))
+def test_a_first_cursor_is_no_later_one_whatever_it_says(key: bytes, origin: Origin, ids: tuple[int, ...]) -> None:
+    """Of a small seed they begin as the numbers 1 and 0: it passed for the second event, with ids of its own."""
+    writer = CursorWriter(key, Origin(origin.seed & 0xFFFF_FFFF, origin.created, origin.name))
+    first = writer.write(Cursor(0, 0, ids))
+    try:
+        later = read_cursor(first, is_first=False)
+    except ValueError:
+        return
+    assert writer.write(later) != first

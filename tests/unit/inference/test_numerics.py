@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from headgate.inference import numerics
-from headgate.inference.config import read_config
+from headgate.inference.config import CheckpointError, read_config
 from headgate.inference.numerics import describe_backend, numerics_id, probe
 from headgate.inference.ops import Ops
 from headgate.inference.sample_checkpoint import write_sample_checkpoint
@@ -110,3 +110,12 @@ def test_a_loaded_service_tells_the_id_as_its_fingerprint_too(sample_dir: Path, 
     ids = [service.numerics for service in services]
     assert ids[0] == ids[1] != ids[2]
     assert services[0].fingerprint == f"fp_{ids[0]}"
+
+
+def test_a_model_that_can_answer_nobody_is_not_served(sample_dir: Path, tmp_path: Path) -> None:
+    shutil.copytree(sample_dir, tmp_path / "broken")
+    tensors = load_file(tmp_path / "broken" / "model.safetensors")
+    tensors["lm_head.weight"][7] = float("nan")
+    save_file(tensors, tmp_path / "broken" / "model.safetensors")
+    with pytest.raises(CheckpointError, match=r"broken: the model does not work: expected finite logits"):
+        load_service(ServeOptions(tmp_path / "broken", "", 0, "a", 1, 0, 0))

@@ -140,3 +140,18 @@ def test_file_of_another_format_is_named(model_dir: Path, content: bytes) -> Non
 def test_folder_without_weights_is_named(model_dir: Path) -> None:
     (model_dir / FILE).unlink()
     assert _problems(model_dir) == [f"{model_dir}: expected {FILE} or {INDEX}, found neither"]
+
+
+@pytest.mark.parametrize("name", ["model.norm.weight", "model.layers.1.mlp.gate.e_score_correction_bias"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_norms_and_biases_that_are_no_numbers_are_named(model_dir: Path, name: str, value: float) -> None:
+    tensor = load_file(model_dir / FILE)[name]
+    tensor[1] = value
+    _rewrite(model_dir, {name: tensor})
+    assert _problems(model_dir) == [f"{model_dir / FILE}: {name}: expected finite numbers, got some that are not"]
+
+
+@pytest.mark.parametrize("shard", ["", ".", "..", "a/b"])
+def test_a_shard_that_is_no_plain_file_name_is_refused(model_dir: Path, shard: str) -> None:
+    (model_dir / INDEX).write_bytes(orjson.dumps({"weight_map": {"model.norm.weight": shard}}))
+    assert _problems(model_dir) == [f"{model_dir / INDEX}: weight_map: expected plain file names, got {shard!r}"]
