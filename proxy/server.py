@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..ext.http1 import HeadLimits
 from ..ext.limiter_cells import Limit
 from .address_limit import AddressLimit
 from .admin import Admin
@@ -22,7 +23,6 @@ from .downstream.acceptor import Acceptor
 from .downstream.settings import ListenerSettings
 from .downstream.tls_listener import TlsListener
 from .gateway import Gateway
-from .http1.limits import HeadLimits
 from .reload import Reloader
 from .tasks import spawn
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from ..ext.head_scan import BodyScan
+from ..ext.http1 import ResponseHead
 from .downstream.body import ClientBody
 from .errors import GatewayError
 from .exchange.exchange import Exchange
@@ -16,7 +17,6 @@ from .exchange.plan import Plan
 from .exchange.progress import Progress
 from .exchange.transcript import Transcript
 from .forwarded import Origin
-from .http1.head import ResponseHead
 from .outgoing import Outgoing
 from .prefill import tokens_allowed
 from .record import Record

@@ -62,3 +62,9 @@ def scanner_type(sse_module: ModuleType) -> type[EventScanner]:
 @pytest.fixture(scope="session")
 def state_type(sse_module: ModuleType) -> type[StreamState]:
     return cast(type[StreamState], sse_module.StreamState)
+
+
+@pytest.fixture(scope="session", params=IMPLEMENTATIONS)
+def http1(request: pytest.FixtureRequest) -> ModuleType:
+    """The module behind `headgate.ext.http1` that is under test."""
+    return implementation("http1", request.param)

@@ -1,7 +1,7 @@
 """One client connection: strict framing in front of aiohttp's request loop.
 
 aiohttp parses a request, runs its handler in a task and keeps the connection alive. In front of it stands a guard that
-reads every head strictly (`http1.head`), knows where each body ends, and hands aiohttp one request at a time, so that
+reads every head strictly (`ext.http1`), knows where each body ends, and hands aiohttp one request at a time, so that
 
 - nothing ambiguous or malformed gets further than the guard: it is answered and the connection is closed;
 - a malformed second request never costs the first its answer;
@@ -20,12 +20,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp.web_protocol import RequestHandler
 
+from ...ext.http1 import ChunkError, ChunkScanner, HeadBuffer, HeadError, LengthScanner, RequestHead, parse_request_head
 from ..errors import GatewayError
-from ..http1.chunked import ChunkError, ChunkScanner
-from ..http1.head import RequestHead, parse_request_head
-from ..http1.head_buffer import HeadBuffer
-from ..http1.length import LengthScanner
-from ..http1.limits import HeadError
 from . import client_socket
 from .client_socket import LeaveWatch
 from .incoming import Incoming

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import StreamReader
 
 if TYPE_CHECKING:
-    from ..http1.head import RequestHead
+    from ...ext.http1 import RequestHead
     from .connection import DownstreamConnection
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from ..http1.chunked import MAX_TRAILER_BYTES
-from ..http1.head import RequestHead
-from ..http1.limits import HeadLimits
+from ...ext.http1 import MAX_TRAILER_BYTES, HeadLimits, RequestHead
 
 
 class ParserLimits(TypedDict):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from typing import Literal
 
-from ..http1.limits import HeadLimits
+from ...ext.http1 import HeadLimits
 
 
 @dataclass(frozen=True, slots=True)

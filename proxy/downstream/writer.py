@@ -8,9 +8,9 @@ from email.utils import formatdate
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from ...ext.http1 import ResponseHead
 from ..errors import GatewayError
 from ..http1.fields import end_to_end
-from ..http1.head import ResponseHead
 
 if TYPE_CHECKING:
     from .connection import DownstreamConnection

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 import orjson
 
-from ..http1.field_lines import Pair
+from ...ext.http1 import Pair
 
 Part = Literal["lead", "token", "tail"]
 

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..http1.chunked import ChunkError, ChunkScanner
+from ...ext.http1 import (
+    ChunkError,
+    ChunkScanner,
+    HeadBuffer,
+    HeadError,
+    HeadLimits,
+    LengthScanner,
+    RequestHead,
+    origin_form,
+    parse_request_head,
+)
 from ..http1.fields import get
-from ..http1.head import HeadBuffer, HeadError, HeadLimits, RequestHead, origin_form, parse_request_head
-from ..http1.length import LengthScanner
 
 MAX_BODY_BYTES = 8 << 20
 _LIMITS = HeadLimits()
@@ -57,6 +65,7 @@ class RequestReader:
         self._head: RequestHead | None = None
         self._scanner: ChunkScanner | LengthScanner = LengthScanner(0)
         self._body = bytearray()
+        self._num_taken = 0  # bytes of the body, framing included
         self.rest = b""
 
     @property
@@ -67,7 +76,7 @@ class RequestReader:
     @property
     def wants_continue(self) -> bool:
         """Whether the client waits for `100 Continue` before its body."""
-        return self._head is not None and self._head.expects_continue and self._head.has_body and not self._body
+        return self._head is not None and self._head.expects_continue and self._head.has_body and not self._num_taken
 
     def feed(self, data: bytes) -> Incoming | None:
         """Add bytes; return the request once it is whole, and keep what follows it in `rest`.
@@ -90,29 +99,15 @@ class RequestReader:
             self._scanner = ChunkScanner() if self._head.is_chunked else LengthScanner(self._head.content_length or 0)
             self._bound(self._head.content_length or 0)
             data = self._heads.rest
-        taken = self._scanner.feed(data)
-        self._bound(len(self._body) + taken)
-        self._body += data[:taken]
+        piece, taken = self._scanner.decode(data)
+        self._num_taken += taken
+        self._bound(self._num_taken)
+        self._body += piece
         if self._head.has_body and not self._scanner.is_complete:
             return None
         self.rest = data[taken:]
-        body = bytes(self._body)
-        return Incoming(self._head, _without_chunks(body) if self._head.is_chunked else body)
+        return Incoming(self._head, bytes(self._body))
 
     def _bound(self, size: int) -> None:
         if size > MAX_BODY_BYTES:
             raise RequestError("body_too_large", f"expected a body of at most {MAX_BODY_BYTES} bytes")
-
-
-def _without_chunks(body: bytes) -> bytes:
-    """Return the data of a whole chunked body, which a scanner has checked."""
-    pieces: list[bytes] = []
-    position = 0
-    while True:
-        line_end = body.index(b"\r\n", position)
-        size = int(body[position:line_end].partition(b";")[0], 16)
-        if not size:
-            return b"".join(pieces)
-        position = line_end + 2 + size
-        pieces.append(body[line_end + 2 : position])
-        position += 2

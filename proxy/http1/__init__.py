@@ -1,1 +1,1 @@
-"""HTTP/1.1 framing rules, without input or output: heads, chunked bodies, field lists."""
+"""Header fields of HTTP/1.1, without input or output. Heads and bodies are read by `ext.http1`."""

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .field_lines import list_members
-
-Pair = tuple[bytes, bytes]
+from ...ext.http1 import Pair, list_members
 
 # Fields of one connection. Proxy-Authorization and Proxy-Authenticate are between the client and the proxy it
 # names, which is us or nobody: they never travel on (RFC 9110 §7.6.1, §11.7). Trailer goes with the trailer fields.

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ...ext.http1 import ResponseHead
 from ..errors import GatewayError
 from ..exchange.attempt import Attempt
 from ..exchange.machine import ExchangeMachine
-from ..http1.head import ResponseHead
 from .cluster import Cluster, Member
 from .connection import UpstreamConnection
 from .gate import Ticket

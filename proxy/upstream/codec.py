@@ -3,33 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import Enum
 
-import h11
-
+from ...ext.http1 import (
+    ChunkError,
+    ChunkScanner,
+    HeadBuffer,
+    HeadError,
+    HeadLimits,
+    LengthScanner,
+    ResponseHead,
+    parse_response_head,
+    write_request_head,
+)
 from ..errors import GatewayError
-from ..http1.chunked import ChunkError, ChunkScanner
 from ..http1.fields import get_members
-from ..http1.head import HeadBuffer, HeadError, HeadLimits, ResponseHead, parse_response_head
 
 MAX_INFORMATIONAL = 16
+
+
+class _Sent(Enum):
+    """How far the request is."""
+
+    NOTHING = "nothing"
+    HEAD = "head"
+    ALL = "all"
+    BROKEN = "broken"
 
 
 class ExchangeCodec:
     """Writes one request and reads its answer.
 
-    h11 keeps the state and the framing. It takes more than RFC 9112 allows, so every head is read by our own strict
-    reader first and every chunked body passes our scanner. Answers that fail raise GatewayError `malformed_answer`
-    or `answer_too_large`; a request that cannot be written as asked raises `internal`.
+    Answers that fail raise GatewayError `malformed_answer` or `answer_too_large`; a request that cannot be written as
+    asked raises `internal`, and so does whatever is written after that.
     """
 
     __slots__ = (
-        "_connection",
         "_head_buffer",
+        "_is_kept",
+        "_left",
         "_limits",
         "_method",
         "_num_heads",
+        "_pieces",
         "_rest",
         "_scanner",
+        "_sent",
         "_upgrades",
         "has_excess",
         "head",
@@ -37,14 +56,17 @@ class ExchangeCodec:
     )
 
     def __init__(self, limits: HeadLimits) -> None:
-        self._connection = h11.Connection(h11.CLIENT)
         self._limits = limits
-        self._head_buffer = HeadBuffer(limits, is_response=True)
-        self._scanner: ChunkScanner | None = None
+        self._sent = _Sent.NOTHING
         self._method = b""
+        self._left: int | None = 0  # of the request's body; None: it is chunked
         self._upgrades: list[bytes] = []
+        self._is_kept = False  # the request has not said that it is the last
+        self._head_buffer = HeadBuffer(limits, is_response=True)
         self._num_heads = 0
         self._rest = b""
+        self._scanner: ChunkScanner | LengthScanner | None = None  # of the answer's body, where that has an end
+        self._pieces: list[bytes] = []  # of the answer's body, not yet taken
         self.head: ResponseHead | None = None
         self.is_answer_complete = False
         self.has_excess = False
@@ -57,37 +79,50 @@ class ExchangeCodec:
     @property
     def is_request_complete(self) -> bool:
         """Whether the whole request was written."""
-        return self._connection.our_state not in (h11.IDLE, h11.SEND_BODY, h11.ERROR)
+        return self._sent is _Sent.ALL
 
     @property
     def is_reusable(self) -> bool:
         """Whether both sides are done, want to keep the connection, and nothing came that was not asked for."""
-        if self.head is None or not self.head.is_keep_alive or not self.is_answer_complete or self.has_excess:
+        head = self.head
+        if head is None or not head.is_keep_alive or head.framing == "close" or not self._is_kept:
             return False
-        return self._connection.our_state is h11.DONE and self._connection.their_state is h11.DONE
+        return self.is_answer_complete and self._sent is _Sent.ALL and not self.has_excess
 
     def start(self, method: bytes, target: bytes, fields: Sequence[tuple[bytes, bytes]]) -> bytes:
         """Return the request head as bytes."""
-        self._method = method
-        self._upgrades = get_members(fields, b"upgrade")
+        if self._sent is not _Sent.NOTHING:
+            raise self._broken("expected one request head, got another")
         try:
-            return self._send(h11.Request(method=method, target=target, headers=list(fields)))
-        except h11.LocalProtocolError as error:
-            raise GatewayError("internal", f"cannot write the request head: {error}") from error
+            written = write_request_head(method, target, fields)
+        except ValueError as error:
+            raise self._broken(f"cannot write the request head: {error}") from error
+        self._sent = _Sent.HEAD
+        self._method = method
+        self._left = written.length
+        self._is_kept = written.is_keep_alive
+        self._upgrades = written.upgrades
+        return written.data
 
     def data(self, data: bytes) -> bytes:
         """Return body bytes in their framing."""
-        try:
-            return self._send(h11.Data(data=data))
-        except h11.LocalProtocolError as error:
-            raise GatewayError("internal", f"cannot write the request body: {error}") from error
+        if self._sent is not _Sent.HEAD:
+            raise self._broken("cannot write the request body: expected it between head and end")
+        if self._left is None:
+            return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+        self._left -= len(data)
+        if self._left < 0:
+            raise self._broken(f"cannot write the request body: {-self._left} bytes more than declared")
+        return data
 
     def end(self) -> bytes:
         """Return what ends the request."""
-        try:
-            return self._send(h11.EndOfMessage())
-        except h11.LocalProtocolError as error:
-            raise GatewayError("internal", f"cannot end the request body: {error}") from error
+        if self._sent is not _Sent.HEAD:
+            raise self._broken("cannot end the request body: expected its head first, and one end")
+        if self._left:
+            raise self._broken(f"cannot end the request body: {self._left} bytes fewer than declared")
+        self._sent = _Sent.ALL
+        return b"0\r\n\r\n" if self._left is None else b""
 
     def next_head(self, data: bytes) -> ResponseHead | None:
         """Take bytes and return the next head, informational ones too; None while none is complete."""
@@ -104,52 +139,56 @@ class ExchangeCodec:
         if head.status < 200:
             self._check_informational(head)
             self._head_buffer = HeadBuffer(self._limits, is_response=True)
-        self._receive_head(raw, head)
-        if head.status >= 200:
-            self.head = head
-            rest, self._rest = self._rest, b""
-            self.feed_body(rest)
+            return head
+        self._begin_body(head)
+        rest, self._rest = self._rest, b""
+        self.feed_body(rest)
         return head
 
     def feed_body(self, data: bytes) -> None:
         """Take bytes that follow the answer's head."""
+        piece, size = data, len(data)
         if self._scanner is not None:
             try:
-                taken = self._scanner.feed(data)
+                piece, size = self._scanner.decode(data)
             except ChunkError as error:
                 raise GatewayError("malformed_answer", str(error)) from error
-            self.has_excess = self.has_excess or taken < len(data)
-            data = data[:taken]
-        if data:
-            self._connection.receive_data(data)
+        if size < len(data):
+            self.has_excess = True
+        if piece:
+            self._pieces.append(piece)
 
     def feed_eof(self) -> None:
         """Take the clean end of the stream. Raises: GatewayError `truncated` where it does not end the answer."""
         if self.head is None or self.head.framing != "close":
             raise GatewayError("truncated", "the connection was closed inside the answer's body")
-        self._connection.receive_data(b"")
+        self._scanner = LengthScanner(0)
 
     def take_body(self) -> bytes:
         """Return the body bytes that are there; b"" where there are none, or none any more."""
-        pieces: list[bytes] = []
-        while not self.is_answer_complete:
-            event = self._next_event()
-            if isinstance(event, h11.Data):
-                pieces.append(bytes(event.data))
-            elif isinstance(event, h11.EndOfMessage):  # its trailer fields are dropped
-                self.is_answer_complete = True
-                self.has_excess = self.has_excess or bool(self._connection.trailing_data[0])
-            else:
-                break
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        self.is_answer_complete = self._scanner is not None and self._scanner.is_complete
+        pieces = self._pieces
+        if len(pieces) == 1:
+            return pieces.pop()
+        body = b"".join(pieces)
+        pieces.clear()
+        return body
 
     def take_rest(self) -> bytes:
         """Return what came behind a 101: it is not HTTP any more."""
         rest, self._rest = self._rest, b""
         return rest
 
-    def _send(self, event: h11.Request | h11.Data | h11.EndOfMessage) -> bytes:
-        return self._connection.send(event) or b""
+    def _broken(self, detail: str) -> GatewayError:
+        self._sent = _Sent.BROKEN
+        return GatewayError("internal", detail)
+
+    def _begin_body(self, head: ResponseHead) -> None:
+        self.head = head
+        if head.framing == "chunked":
+            self._scanner = ChunkScanner()
+        elif head.framing != "close":
+            self._scanner = LengthScanner(head.content_length or 0 if head.framing == "length" else 0)
 
     def _check_informational(self, head: ResponseHead) -> None:
         if head.status != 101:
@@ -163,20 +202,6 @@ class ExchangeCodec:
             raise GatewayError(
                 "malformed_answer", f"expected a 101 that upgrades to one of {self._upgrades}, got {chosen}"
             )
-
-    def _receive_head(self, raw: bytes, head: ResponseHead) -> None:
-        self._connection.receive_data(raw)
-        event = self._next_event()
-        if not isinstance(event, h11.Response | h11.InformationalResponse) or event.status_code != head.status:
-            raise GatewayError("malformed_answer", f"expected a head, got {type(event).__name__}")
-        if head.framing == "chunked":
-            self._scanner = ChunkScanner()
-
-    def _next_event(self) -> object:
-        try:
-            return self._connection.next_event()
-        except h11.RemoteProtocolError as error:
-            raise GatewayError("malformed_answer", str(error)) from error
 
 
 def _is_option(head: ResponseHead, name: bytes) -> bool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from ...ext.http1 import HeadLimits, ResponseHead
 from ..errors import GatewayError
-from ..http1.head import HeadLimits, ResponseHead
 from .codec import ExchangeCodec
 from .upgraded import UpgradedStream
 from .wire import Wire

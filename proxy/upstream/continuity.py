@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from ...ext.http1 import ResponseHead
 from ..errors import GatewayError
 from ..exchange.progress import Progress
 from ..exchange.seam import Seam
-from ..http1.head import ResponseHead
 from .attempt import UpstreamAttempt
 from .continuation import Continuation, Prefill
 from .opened import Opened

@@ -7,10 +7,10 @@ import re
 
 import orjson
 
+from ...ext.http1 import ResponseHead
 from ..errors import GatewayError
 from ..exchange.progress import DONE, Progress
 from ..exchange.seam import Seam
-from ..http1.head import ResponseHead
 from .attempt import UpstreamAttempt
 from .continuation import FIELD
 from .reader import EventReader, PieceReader, Reader

@@ -6,8 +6,8 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass
 
+from ...ext.http1 import HeadLimits
 from ..errors import GatewayError
-from ..http1.head import HeadLimits
 from .connection import UpstreamConnection
 from .connector import Connector
 from .endpoint import Endpoint

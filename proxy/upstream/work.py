@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from ...ext.http1 import ResponseHead
 from ..exchange.plan import Plan
 from ..exchange.progress import Progress
-from ..http1.head import ResponseHead
 from ..verdicts import Target
 from .attempt import OutgoingHead
 from .cluster import Cluster, Member

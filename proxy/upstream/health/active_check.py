@@ -6,8 +6,8 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
+from ....ext.http1 import HeadLimits
 from ...errors import GatewayError
-from ...http1.limits import HeadLimits
 from ...tasks import spawn
 from ..connection import UpstreamConnection
 from ..connector import Connector

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from headgate.ext.http1 import ResponseHead
 from headgate.proxy.errors import GatewayError
-from headgate.proxy.http1.head import ResponseHead
 from headgate.proxy.upstream.connection import UpstreamConnection
 from headgate.proxy.upstream.endpoint import Endpoint
 from headgate.proxy.upstream.pool import ConnectionPool, PoolLimits

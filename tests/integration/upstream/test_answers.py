@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from headgate.proxy.http1.head import ResponseHead
+from headgate.ext.http1 import ResponseHead
 from headgate.proxy.upstream.connection import UpstreamConnection
 
 from .exchanges import CHUNKED, OK, Run, exchange, kind_of, pool_for, read_all, send, soon

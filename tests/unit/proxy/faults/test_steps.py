@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headgate.ext.http1 import ChunkScanner, HeadLimits, ResponseHead, parse_response_head
 from headgate.proxy.faults.asked import Asked
 from headgate.proxy.faults.catalogue import KINDS
 from headgate.proxy.faults.framing import Delivery
@@ -19,8 +20,6 @@ from headgate.proxy.faults.shaping import completion_answer
 from headgate.proxy.faults.spec import Spec, parse
 from headgate.proxy.faults.steps import AwaitNext, End, Hold, Send, Step, Wait, steps
 from headgate.proxy.faults.words import tokens_of
-from headgate.proxy.http1.chunked import ChunkScanner
-from headgate.proxy.http1.head import HeadLimits, ResponseHead, parse_response_head
 
 TEXT = "The café in 東京 counts: one 🚀"
 TOKENS = tokens_of(TEXT)

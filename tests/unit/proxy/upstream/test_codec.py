@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from headgate.ext.http1 import HeadLimits
 from headgate.proxy.errors import GatewayError
-from headgate.proxy.http1.head import HeadLimits
 from headgate.proxy.upstream.codec import MAX_INFORMATIONAL, ExchangeCodec
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
@@ -158,3 +158,39 @@ def test_the_end_of_the_stream_ends_only_an_answer_without_length() -> None:
         codec.next_head(answer)
         with pytest.raises(GatewayError, match="truncated"):
             codec.feed_eof()
+
+
+def test_large_pieces_of_a_body_pass_uncopied() -> None:
+    piece = bytes(100_000)
+    for framing in (b"Content-Length: 200000\r\n", b"Transfer-Encoding: chunked\r\n", b""):
+        codec = started()
+        codec.end()
+        start = b"30d40\r\n" if framing.startswith(b"T") else b""
+        assert codec.next_head(b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n" + start) is not None
+        for _ in range(2):
+            codec.feed_body(piece)
+            assert codec.take_body() is piece
+
+
+def test_a_body_is_written_to_the_byte_of_its_length() -> None:
+    codec = started(b"POST", ((b"Content-Length", b"3"),))
+    data = b"123"
+    assert codec.data(data) is data
+    with pytest.raises(GatewayError, match="1 bytes more than declared"):
+        codec.data(b"4")
+    codec = started(b"POST", ((b"Content-Length", b"3"),))
+    codec.data(b"12")
+    with pytest.raises(GatewayError, match="1 bytes fewer than declared"):
+        codec.end()
+    for refused in (codec.end, lambda: codec.data(b"3"), lambda: codec.start(b"GET", b"/", [(b"Host", b"a")])):
+        with pytest.raises(GatewayError, match="internal"):
+            refused()
+    assert not codec.is_request_complete
+
+
+def test_a_head_that_cannot_be_written_says_why_and_not_what() -> None:
+    codec = ExchangeCodec(HeadLimits())
+    with pytest.raises(GatewayError, match="cannot write the request head: expected a value of b'X'") as caught:
+        codec.start(b"GET", b"/", [(b"Host", b"a"), (b"X", b"secret\n")])
+    assert caught.value.kind.name == "internal"
+    assert "secret" not in str(caught.value)

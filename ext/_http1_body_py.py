@@ -1,13 +1,11 @@
-"""Where a chunked body ends."""
+"""Bodies that arrive in pieces, in pure Python: the specification of the compiled ones."""
 
 from __future__ import annotations
 
 import re
 
-from .field_lines import TOKEN, find_hopeless
-
-MAX_EXTENSION_BYTES = 4 * 1024
-MAX_TRAILER_BYTES = 8 * 1024
+from ._http1_facts import MAX_EXTENSION_BYTES, MAX_TRAILER_BYTES, ChunkError
+from ._http1_lines_py import TOKEN, find_hopeless
 
 _WINDOW = 256
 _SIZE = re.compile(rb"[0-9A-Fa-f]{1,16}")
@@ -20,15 +18,36 @@ _FRAMING = frozenset((b"content-length", b"host", b"trailer", b"transfer-encodin
 _SIZE_LINE, _DATA, _DATA_END, _TRAILERS, _DONE = range(5)
 
 
-class ChunkError(ValueError):
-    """A chunked body that is not framed as RFC 9112 §7.1 says."""
+class LengthScanner:
+    """Counts one body of `length` bytes that arrives in pieces, as `ChunkScanner` does a chunked one."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self, length: int) -> None:
+        self._left = length
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the last byte has come."""
+        return self._left == 0
+
+    def feed(self, data: bytes | memoryview) -> int:
+        """Take the next bytes; return how many of them belong to this body."""
+        size = min(len(data), self._left)
+        self._left -= size
+        return size
+
+    def decode(self, data: bytes) -> tuple[bytes, int]:
+        """Take the next bytes; return those of this body, and how many they are."""
+        size = self.feed(data)
+        return data[:size], size
 
 
 class ChunkScanner:
-    """Finds the end of one chunked body that arrives in pieces, without copying its data.
+    """Finds the end of one chunked body that arrives in pieces, and its data.
 
     Extensions and trailer fields are checked and bounded, then forgotten. What it accepts does not depend on how
-    the bytes were split.
+    the bytes were split. A body is read either by `feed` or by `decode`.
     """
 
     __slots__ = ("_extension_bytes", "_left", "_line", "_state", "_trailer_bytes")
@@ -51,10 +70,25 @@ class ChunkScanner:
         Raises: ChunkError as soon as the body is hopeless; the scanner is then of no more use.
         Cost: one step a chunk, not a byte.
         """
+        return self._advance(data, None)
+
+    def decode(self, data: bytes) -> tuple[bytes, int]:
+        """Take the next bytes; return the data among them, and how many belong to this body, framing included.
+
+        Data that fills `data` is returned as it is, else copied once or twice. Raises: as `feed`. Cost: as `feed`, and
+        the copies.
+        """
+        pieces: list[bytes] = []
+        size = self._advance(data, pieces)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces), size
+
+    def _advance(self, data: bytes | memoryview, pieces: list[bytes] | None) -> int:
         position, end = 0, len(data)
         while position < end and self._state != _DONE:
             if self._state == _DATA:
                 step = min(self._left, end - position)
+                if pieces is not None:
+                    pieces.append(bytes(data[position : position + step]))
                 self._left -= step
                 position += step
                 if not self._left:

@@ -1,9 +1,9 @@
-"""A head that arrives in pieces."""
+"""A head that arrives in pieces, in pure Python: the specification of the compiled one."""
 
 from __future__ import annotations
 
-from .field_lines import find_hopeless, hopeless_detail
-from .limits import REQUEST_REFUSAL, RESPONSE_REFUSAL, HeadError, HeadLimits
+from ._http1_facts import REQUEST_REFUSAL, RESPONSE_REFUSAL, HeadError, HeadLimits
+from ._http1_lines_py import find_hopeless, hopeless_detail
 
 _END = b"\r\n\r\n"
 _ANSWER = b"HTTP/1."

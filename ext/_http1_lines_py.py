@@ -1,10 +1,10 @@
-"""The lines of a head, split and checked."""
+"""The lines of a head, split and checked, in pure Python: the specification of the compiled reader."""
 
 from __future__ import annotations
 
 import re
 
-from .limits import HeadError, HeadLimits, Refusal
+from ._http1_facts import HeadError, HeadLimits, Pair, Refusal
 
 TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -13,7 +13,6 @@ _HOPELESS = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|(?<=\r)[^\n
 
 _FRAMING = frozenset((b"connection", b"content-length", b"expect", b"host", b"transfer-encoding", b"upgrade"))
 
-Pair = tuple[bytes, bytes]
 Special = dict[bytes, list[bytes]]
 
 

@@ -1,72 +1,23 @@
-"""Heads of requests and responses, read strictly."""
+"""Heads of requests and responses, read strictly in pure Python: the specification of the compiled reader."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Literal
 
-from .field_lines import TOKEN, Pair, Special, list_members, parse_content_length, parse_fields, split_head
-from .head_buffer import HeadBuffer
-from .limits import REQUEST_REFUSAL, RESPONSE_REFUSAL, HeadError, HeadLimits
-from .target import check_authority, check_target, origin_form
-
-__all__ = [
-    "HeadBuffer",
-    "HeadError",
-    "HeadLimits",
-    "RequestHead",
-    "ResponseHead",
-    "origin_form",
-    "parse_request_head",
-    "parse_response_head",
-]
-
-Framing = Literal["length", "chunked", "close", "none"]
+from ._http1_facts import (
+    REQUEST_REFUSAL,
+    RESPONSE_REFUSAL,
+    Framing,
+    HeadError,
+    HeadLimits,
+    RequestHead,
+    ResponseHead,
+)
+from ._http1_lines_py import TOKEN, Special, list_members, parse_content_length, parse_fields, split_head
+from ._http1_target import check_authority, check_target
 
 _VERSION = re.compile(rb"HTTP/([0-9])\.([0-9])")
 _STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-5][0-9]{2})(?: (.*))?")
-
-
-@dataclass(frozen=True, slots=True)
-class RequestHead:
-    """A request's head.
-
-    `target` is raw. `host` is `host[:port]` as it came: of an absolute-form target where there is one, else of
-    Host (RFC 9112 §3.2.2), and empty only in HTTP/1.0 without Host; the Host in `fields` stays as it came.
-    `version` is (1, 0) or (1, 1): a later minor version is treated as 1.1.
-    """
-
-    method: bytes
-    target: bytes
-    version: tuple[int, int]
-    fields: tuple[Pair, ...]
-    content_length: int | None
-    is_chunked: bool
-    is_keep_alive: bool
-    expects_continue: bool
-    host: str
-
-    @property
-    def has_body(self) -> bool:
-        """Whether body bytes follow the head."""
-        return self.is_chunked or bool(self.content_length)
-
-
-@dataclass(frozen=True, slots=True)
-class ResponseHead:
-    """A response's head. `framing` says where its body ends; `none` means that no body follows the head.
-
-    `content_length` is what the field says, also where no body follows (HEAD, 304).
-    """
-
-    status: int
-    reason: bytes
-    version: tuple[int, int]
-    fields: tuple[Pair, ...]
-    framing: Framing
-    content_length: int | None
-    is_keep_alive: bool
 
 
 def parse_request_head(raw: bytes, limits: HeadLimits) -> RequestHead:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+from typing import cast
+
 import pytest
 
-from headgate.proxy.http1.head import HeadError, HeadLimits, ResponseHead, parse_response_head
+from headgate.ext.http1 import HeadError, HeadLimits, ResponseHead
 
 LIMITS = HeadLimits()
 
 
-def parse(line: bytes, *fields: bytes, method: bytes = b"GET", limits: HeadLimits = LIMITS) -> ResponseHead:
+def parse(
+    http1: ModuleType, line: bytes, *fields: bytes, method: bytes = b"GET", limits: HeadLimits = LIMITS
+) -> ResponseHead:
     raw = b"".join(part + b"\r\n" for part in (line, *fields)) + b"\r\n"
-    return parse_response_head(raw, limits, request_method=method)
+    return cast(ResponseHead, http1.parse_response_head(raw, limits, request_method=method))
 
 
-def refused(line: bytes, *fields: bytes, limits: HeadLimits = LIMITS) -> str:
+def refused(http1: ModuleType, line: bytes, *fields: bytes, limits: HeadLimits = LIMITS) -> str:
     with pytest.raises(HeadError) as caught:
-        parse(line, *fields, limits=limits)
+        parse(http1, line, *fields, limits=limits)
     return caught.value.kind
 
 
@@ -38,17 +43,19 @@ def refused(line: bytes, *fields: bytes, limits: HeadLimits = LIMITS) -> str:
         (b"HTTP/1.1 205 Reset Content", [b"Content-Length: 0"], b"GET", "length"),
     ],
 )
-def test_says_where_the_body_ends(line: bytes, fields: list[bytes], method: bytes, framing: str) -> None:
-    assert parse(line, *fields, method=method).framing == framing
+def test_says_where_the_body_ends(
+    http1: ModuleType, line: bytes, fields: list[bytes], method: bytes, framing: str
+) -> None:
+    assert parse(http1, line, *fields, method=method).framing == framing
 
 
-def test_reads_the_parts() -> None:
-    found = parse(b"HTTP/1.1 404 Not  F\xf6und", b"X: \xff", b"Content-Length: 7")
+def test_reads_the_parts(http1: ModuleType) -> None:
+    found = parse(http1, b"HTTP/1.1 404 Not  F\xf6und", b"X: \xff", b"Content-Length: 7")
     assert (found.status, found.reason, found.version) == (404, b"Not  F\xf6und", (1, 1))
     assert found.fields == ((b"X", b"\xff"), (b"Content-Length", b"7"))
     assert found.content_length == 7
-    assert parse(b"HTTP/1.1 200").reason == b""
-    assert parse(b"HTTP/1.1 200 ").reason == b""
+    assert parse(http1, b"HTTP/1.1 200").reason == b""
+    assert parse(http1, b"HTTP/1.1 200 ").reason == b""
 
 
 @pytest.mark.parametrize(
@@ -79,8 +86,8 @@ def test_reads_the_parts() -> None:
         b"HTTP/1.1 200 OK\n",
     ],
 )
-def test_refuses_a_bad_status_line(line: bytes) -> None:
-    assert refused(line) == "malformed_answer"
+def test_refuses_a_bad_status_line(http1: ModuleType, line: bytes) -> None:
+    assert refused(http1, line) == "malformed_answer"
 
 
 @pytest.mark.parametrize(
@@ -105,21 +112,21 @@ def test_refuses_a_bad_status_line(line: bytes) -> None:
         [b"Transfer-Encoding: "],
     ],
 )
-def test_refuses_bad_fields_whatever_the_status(fields: list[bytes]) -> None:
+def test_refuses_bad_fields_whatever_the_status(http1: ModuleType, fields: list[bytes]) -> None:
     for line in (b"HTTP/1.1 200 OK", b"HTTP/1.1 204 No Content", b"HTTP/1.1 304 Not Modified"):
-        assert refused(line, *fields) == "malformed_answer"
+        assert refused(http1, line, *fields) == "malformed_answer"
 
 
-def test_http_1_0_knows_no_transfer_coding_and_is_not_kept() -> None:
-    assert refused(b"HTTP/1.0 200 OK", b"Transfer-Encoding: chunked") == "malformed_answer"
-    assert not parse(b"HTTP/1.0 200 OK", b"Connection: keep-alive", b"Content-Length: 0").is_keep_alive
-    assert parse(b"HTTP/1.1 200 OK", b"Content-Length: 0").is_keep_alive
-    assert not parse(b"HTTP/1.1 200 OK", b"Connection: x, CLOSE", b"Content-Length: 0").is_keep_alive
+def test_http_1_0_knows_no_transfer_coding_and_is_not_kept(http1: ModuleType) -> None:
+    assert refused(http1, b"HTTP/1.0 200 OK", b"Transfer-Encoding: chunked") == "malformed_answer"
+    assert not parse(http1, b"HTTP/1.0 200 OK", b"Connection: keep-alive", b"Content-Length: 0").is_keep_alive
+    assert parse(http1, b"HTTP/1.1 200 OK", b"Content-Length: 0").is_keep_alive
+    assert not parse(http1, b"HTTP/1.1 200 OK", b"Connection: x, CLOSE", b"Content-Length: 0").is_keep_alive
 
 
-def test_limits() -> None:
+def test_limits(http1: ModuleType) -> None:
     limits = HeadLimits(max_line_bytes=20, max_head_bytes=60, max_fields=2)
-    parse(b"HTTP/1.1 200 " + b"a" * 7, b"A: 1", b"B: 2", limits=limits)
-    assert refused(b"HTTP/1.1 200 " + b"a" * 8, limits=limits) == "answer_too_large"
-    assert refused(b"HTTP/1.1 200 OK", b"A: 1", b"B: 2", b"C: 3", limits=limits) == "answer_too_large"
-    assert refused(b"HTTP/1.1 200 OK", b"A: " + b"x" * 60, limits=limits) == "answer_too_large"
+    parse(http1, b"HTTP/1.1 200 " + b"a" * 7, b"A: 1", b"B: 2", limits=limits)
+    assert refused(http1, b"HTTP/1.1 200 " + b"a" * 8, limits=limits) == "answer_too_large"
+    assert refused(http1, b"HTTP/1.1 200 OK", b"A: 1", b"B: 2", b"C: 3", limits=limits) == "answer_too_large"
+    assert refused(http1, b"HTTP/1.1 200 OK", b"A: " + b"x" * 60, limits=limits) == "answer_too_large"

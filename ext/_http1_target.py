@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from ipaddress import AddressValueError, IPv6Address
 
-from .limits import HeadError
+from ._http1_facts import HeadError
 
 _NOT_IN_TARGET = re.compile(rb"[^!-~]|#")
 _ABSOLUTE = re.compile(rb"(?i:https?)://([^/?]*)(.*)")

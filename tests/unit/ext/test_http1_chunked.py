@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import pytest
 
-from headgate.proxy.http1.chunked import MAX_EXTENSION_BYTES, MAX_TRAILER_BYTES, ChunkError, ChunkScanner
+from headgate.ext.http1 import MAX_EXTENSION_BYTES, MAX_TRAILER_BYTES, ChunkError
 
 BODY = b"5\r\nhello\r\n0\r\n\r\n"
 
@@ -22,9 +24,9 @@ BODY = b"5\r\nhello\r\n0\r\n\r\n"
         b"0000000000000001\r\nx\r\n0\r\n\r\n",
     ],
 )
-def test_finds_the_end(body: bytes) -> None:
+def test_finds_the_end(http1: ModuleType, body: bytes) -> None:
     for data in (body + b"GET /", memoryview(body + b"GET /")):
-        scanner = ChunkScanner()
+        scanner = http1.ChunkScanner()
         assert scanner.feed(data) == len(body)
         assert scanner.is_complete
         assert scanner.feed(b"more") == 0
@@ -78,44 +80,81 @@ def test_finds_the_end(body: bytes) -> None:
         b"0\r\ntransfer-encoding: chunked\r\n",
     ],
 )
-def test_refuses(body: bytes) -> None:
+def test_refuses(http1: ModuleType, body: bytes) -> None:
     with pytest.raises(ChunkError):
-        ChunkScanner().feed(body)
-    scanner = ChunkScanner()
+        http1.ChunkScanner().feed(body)
+    scanner = http1.ChunkScanner()
     with pytest.raises(ChunkError):
         for index in range(len(body)):
             scanner.feed(body[index : index + 1])
 
 
 @pytest.mark.parametrize("start", [b"z", b"\r\n", b"12345678901234567", b"1\r\nxy", b"0\r\n\x01"])
-def test_refuses_without_waiting_for_the_line_to_end(start: bytes) -> None:
+def test_refuses_without_waiting_for_the_line_to_end(http1: ModuleType, start: bytes) -> None:
     with pytest.raises(ChunkError):
-        ChunkScanner().feed(start)
+        http1.ChunkScanner().feed(start)
 
 
-def test_extensions_are_bounded_over_the_whole_body() -> None:
+def test_extensions_are_bounded_over_the_whole_body(http1: ModuleType) -> None:
     chunk = b"1;" + b"a" * 99 + b"\r\nx\r\n"
     fits = MAX_EXTENSION_BYTES // 100
-    scanner = ChunkScanner()
+    scanner = http1.ChunkScanner()
     assert scanner.feed(chunk * fits) == len(chunk) * fits
     with pytest.raises(ChunkError, match="extensions"):
         scanner.feed(chunk)
     with pytest.raises(ChunkError, match="extensions"):
-        ChunkScanner().feed(b"1;" + b"a" * MAX_EXTENSION_BYTES)
+        http1.ChunkScanner().feed(b"1;" + b"a" * MAX_EXTENSION_BYTES)
 
 
-def test_trailers_are_bounded() -> None:
+def test_trailers_are_bounded(http1: ModuleType) -> None:
     fits = b"0\r\nX: " + b"a" * (MAX_TRAILER_BYTES - 7) + b"\r\n\r\n"
-    scanner = ChunkScanner()
+    scanner = http1.ChunkScanner()
     assert scanner.feed(fits) == len(fits)
     assert scanner.is_complete
     with pytest.raises(ChunkError, match="trailer section"):
-        ChunkScanner().feed(b"0\r\nX: " + b"a" * (MAX_TRAILER_BYTES - 6) + b"\r\n\r\n")
+        http1.ChunkScanner().feed(b"0\r\nX: " + b"a" * (MAX_TRAILER_BYTES - 6) + b"\r\n\r\n")
     with pytest.raises(ChunkError, match="trailer section"):
-        ChunkScanner().feed(b"0\r\n" + b"X: 1\r\n" * (MAX_TRAILER_BYTES // 6 + 1))
+        http1.ChunkScanner().feed(b"0\r\n" + b"X: 1\r\n" * (MAX_TRAILER_BYTES // 6 + 1))
 
 
-def test_a_huge_declared_size_needs_no_memory() -> None:
-    scanner = ChunkScanner()
+def test_a_huge_declared_size_needs_no_memory(http1: ModuleType) -> None:
+    scanner = http1.ChunkScanner()
     assert scanner.feed(b"ffffffffffffffff\r\nabc") == 21
     assert not scanner.is_complete
+
+
+@pytest.mark.parametrize("num_chunks", [0, 1, 2, 63, 64, 65, 200])
+def test_gives_the_data_of_many_chunks_at_once(http1: ModuleType, num_chunks: int) -> None:
+    datas = [b"%d" % number * (number % 5 + 1) for number in range(num_chunks)]
+    body = b"".join(b"%x\r\n%b\r\n" % (len(data), data) for data in datas) + b"0\r\n\r\n"
+    scanner = http1.ChunkScanner()
+    assert scanner.decode(body + b"GET /") == (b"".join(datas), len(body))
+    assert scanner.is_complete
+    assert scanner.decode(b"more") == (b"", 0)
+
+
+def test_passes_large_data_on_uncopied(http1: ModuleType) -> None:
+    scanner, data = http1.ChunkScanner(), bytes(100_000)
+    assert scanner.decode(b"30d40\r\n") == (b"", 7)
+    for _ in range(2):
+        found, size = scanner.decode(data)
+        assert found is data
+        assert size == len(data)
+    assert scanner.decode(b"\r\n0\r\n\r\n") == (b"", 7)
+    assert scanner.is_complete
+
+
+@pytest.mark.parametrize("line", [b"A", b"A;b=c", b"00A", b"A\r", b"A;b=c\r"])
+def test_goes_on_inside_a_line(http1: ModuleType, line: bytes) -> None:
+    scanner = http1.ChunkScanner()
+    assert scanner.decode(line) == (b"", len(line))
+    rest = b"\r\n"[line.count(b"\r") :] + b"0123456789\r\n0\r\n\r\n"
+    assert scanner.decode(rest) == (b"0123456789", len(rest))
+    assert scanner.is_complete
+
+
+def test_the_trailer_section_is_bounded_to_the_byte_of_its_last_line(http1: ModuleType) -> None:
+    scanner = http1.ChunkScanner()
+    scanner.feed(b"0\r\nX: " + b"a" * (MAX_TRAILER_BYTES - 6) + b"\r\n"[:1])
+    with pytest.raises(ChunkError, match="trailer section"):
+        scanner.feed(b"\n\r\n")
