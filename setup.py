@@ -1,5 +1,6 @@
 """Map the root folders to the package `headgate` and build its extensions."""
 
+import os
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -16,4 +17,5 @@ setup(
         build_dir="build/cython",
         compiler_directives={"language_level": 3},
     ),
+    options={"build_ext": {"parallel": len(os.sched_getaffinity(0))}},
 )

@@ -28,7 +28,7 @@ def shared(parts: list[memoryview], own: int) -> Shared:
 
 
 def shown(registry: Registry) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-    families = text_string_to_metric_families(registry.render().decode())
+    families = text_string_to_metric_families(registry.render().decode())  # type: ignore[no-untyped-call]
     return {(each.name, tuple(each.labels.items())): each.value for family in families for each in family.samples}
 
 
