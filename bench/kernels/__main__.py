@@ -69,9 +69,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _seconds(text: str) -> float:
-    """Read a span that is not empty."""
+    """Read a span."""
     seconds = float(text)
-    if not 0 < seconds < math.inf:
+    if not 0 <= seconds < math.inf:
         raise ValueError
     return seconds
 
@@ -131,6 +131,9 @@ def _write(options: argparse.Namespace, program: Program, run: Run, budget: Budg
 
 
 def _list(options: argparse.Namespace, crew: Crew, budget: Budget, seed: int) -> int:
+    if not budget.seconds:
+        print(_missing((), 0.0), file=sys.stderr)
+        return 2
     found, failures = subjects(options.kernel or NAMES)
     program = Program(rehearsal(os.cpu_count() or 1), found, crew, budget, seed)
     run = Run({}, failures=failures)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from bench.kernels.__main__ import main
 from bench.kernels.budget import Budget
 from bench.kernels.program import Program, Run, gpu, rehearsal
 from bench.kernels.report import MAX_CHARACTERS, document, exit_code, text
@@ -208,3 +209,26 @@ def test_a_kernel_that_cannot_be_described_is_a_failure_and_no_crash() -> None:
     assert [one.name for one in found] == ["rms_norm"]
     assert failures[0].item.kernel == "no_such_kernel" and "ModuleNotFoundError" in failures[0].failure
     assert exit_code(Run(MACHINE, failures=failures)) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--seconds", "-1"],
+        ["--seconds", "nan"],
+        ["--seed", "-5"],
+        ["--sweep", "nothing"],
+        ["--kernel", "nothing"],
+        ["--compile-table", "--rehearse"],
+        ["--interpreter-table", "--sweep", "gate"],
+    ],
+)
+def test_arguments_that_mean_nothing_are_refused(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+
+
+def test_a_table_that_has_no_time_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--compile-table", "--seconds", "0"]) == 2
+    assert capsys.readouterr().err == "expected time to begin, got --seconds 0; give it more\n"
