@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 
 from .batch import Batch, Span, make_batch
 from .config import ModelConfig
@@ -22,16 +21,12 @@ class LatentCache:
     the sequences, so a large grant costs nothing until it is used. Each layer lies in memory of its own.
     """
 
-    def __init__(
-        self, config: ModelConfig, capacity: int, num_sequences: int = 1, *, like: Tensor | None = None
-    ) -> None:
-        """`like` is a tensor of the device and number format to keep rows in: float32 on the CPU without one."""
+    def __init__(self, config: ModelConfig, capacity: int, num_sequences: int = 1) -> None:
         width = config.kv_lora_rank + config.qk_rope_head_dim
-        like = torch.empty(0, dtype=torch.float32, device="cpu") if like is None else like
         self.capacity = capacity
         self._most_pages = num_sequences * _num_pages(capacity)
         first = min(self._most_pages, num_sequences * _num_pages(_FIRST_ROWS))
-        self._layers = [like.new_empty(first, PAGE_ROWS, width) for _ in range(config.num_hidden_layers)]
+        self._layers = [torch.empty(first, PAGE_ROWS, width) for _ in range(config.num_hidden_layers)]
         self._pages: list[list[int]] = [[] for _ in range(num_sequences)]
         self._lengths = [0] * num_sequences
         self._num_used = 0

@@ -128,6 +128,10 @@ class Parent:
         arguments = (sys.executable, "-m", "headgate.proxy", "serve", str(self._path), "--worker", str(end.fileno()))
         worker.process = await asyncio.create_subprocess_exec(*arguments, pass_fds=(end.fileno(),))
         end.close()
+        if self._stopping.is_set():  # meanwhile: what it would serve on is closed
+            worker.signal(signal.SIGKILL)
+            channel.close()
+            return await worker.process.wait()
         sockets = [*worker.sockets, *([self._admin] if self._admin is not None else [])]
         addresses = [listener.address for listener in self._config.listeners]
         if self._config.admin is not None:

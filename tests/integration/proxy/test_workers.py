@@ -15,6 +15,9 @@ from typing import Any
 
 import pytest
 
+from headgate.proxy.config.load import load
+from headgate.proxy.workers.parent import Parent
+
 from ...http_client import fetch
 from ...running import RunningGateway, plain, process
 from ...upstream import Call, upstream
@@ -71,7 +74,7 @@ async def counts(gate: RunningGateway, number: int) -> None:
     assert found == number
 
 
-def test_requests_are_spread_and_every_worker_shows_all_counts(tmp_path: Path) -> None:
+def test_every_worker_shows_the_counts_of_all(tmp_path: Path) -> None:
     async def main() -> None:
         async with upstream(ok) as service, serving(tmp_path, with_admin(plain(service.url))) as gate:
             answers = [await fetch(gate.port) for _ in range(200)]
@@ -189,6 +192,18 @@ def test_workers_end_where_their_parent_is_killed(tmp_path: Path) -> None:
                     await asyncio.sleep(0.02)
 
     asyncio.run(main())
+
+
+def test_a_worker_that_begins_as_the_parent_stops_is_ended(tmp_path: Path) -> None:
+    """It was handed sockets that are closed, and nobody waited for it."""
+
+    async def main() -> int:
+        parent = Parent(tmp_path / "gateway.yaml", load(json.dumps(plain("http://127.0.0.1:9")), {}), NUM)
+        parent._stopping.set()
+        await parent._drain([asyncio.ensure_future(asyncio.sleep(0, 0))])
+        return await parent._run_one(parent._workers[0], asyncio.Event())
+
+    assert asyncio.run(main()) == -signal.SIGKILL
 
 
 def limited(url: str, rate: str) -> dict[str, Any]:
