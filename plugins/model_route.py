@@ -38,6 +38,7 @@ class ModelRoute:
         self._default = config.default
         self._models: Mapping[str, ModelInfo] = {}
         self._canonical: dict[str, str] = {}
+        self._routes: dict[str, Route] = {}  # by model, as made last
 
     @hookimpl
     def headgate_configure(self, setup: Setup) -> None:
@@ -46,22 +47,28 @@ class ModelRoute:
         canonical |= {alias: name for name, info in setup.models.items() for alias in info.aliases}
         if self._default is not None and self._default not in canonical:
             raise ValueError(f"expected `default` to be one of {', '.join(sorted(canonical))}, got `{self._default}`")
-        self._models, self._canonical = setup.models, canonical
+        self._models, self._canonical, self._routes = setup.models, canonical, {}
 
     @hookimpl
     def headgate_route(self, exchange: Exchange) -> Route | Reject | None:
         """Give the targets of the model that was asked for; nothing to say where nobody has to name one."""
-        request = exchange.request
-        if request.body.is_empty and (exchange.groups or request.method not in _WITH_BODY):
-            return None
-        asked = exchange.model if exchange.model is not None else self._default
+        asked = exchange.model
         if asked is None:
-            return Reject("bad_body", "the body must name a `model`")
+            request = exchange.request
+            if request.body.is_empty and (exchange.groups or request.method not in _WITH_BODY):
+                return None
+            if self._default is None:
+                return Reject("bad_body", "the body must name a `model`")
+            asked = self._default
         name = self._canonical.get(asked)
+        groups = exchange.models.get(name) if name is not None else None
         # In the same words, whether it is unknown or not for this identity: which models exist is not told.
-        if name is None or name not in exchange.models or not _may_use(exchange, name):
+        if name is None or groups is None or not _may_use(exchange, name):
             return Reject("model_not_found", f"the model `{asked[:200]}` does not exist or may not be used")
-        return Route(exchange.models[name], name)
+        route = self._routes.get(name)
+        if route is None or route.groups is not groups:
+            route = self._routes[name] = Route(groups, name)
+        return route
 
     @hookimpl
     def headgate_aggregate(self, exchange: Exchange) -> Response | Reject | None:
@@ -85,7 +92,8 @@ class ModelRoute:
 
 
 def _may_use(exchange: Exchange, name: str) -> bool:
-    return exchange.identity is None or exchange.identity.may_use_model(name)
+    identity = exchange.identity
+    return identity is None or identity.models is None or identity.may_use_model(name)
 
 
 def _json(value: object) -> Response:

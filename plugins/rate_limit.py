@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -13,13 +12,14 @@ from ..proxy.address_limit import address_group
 from ..proxy.config.section import Section, Whole
 from ..proxy.config.units import Rate, RateValue
 from ..proxy.config.wording import FieldError
-from ..proxy.exchange.exchange import Exchange
+from ..proxy.exchange.exchange import Exchange, RouteView
 from ..proxy.hookspecs import Setup, hookimpl
 from ..proxy.verdicts import Reject, Reservation
 
 Part = Literal["key", "tenant", "address", "route", "model"]
 _MAX_BURST = 1_000_000
 _MAX_POLICIES = 4096
+_MAX_ADMISSIONS = 256
 _MAX_MODEL_CHARACTERS = 200
 _UNKNOWN_MODEL = ""
 
@@ -78,8 +78,10 @@ class RateLimit:
     def __init__(self, config: RateLimitConfig) -> None:
         self._config = config
         self._cells: LimiterCells
+        self._common: _Policy
         self._model_names: Mapping[str, str] = {}
-        self._policies: dict[str, tuple[RateLimitOptions | None, _Policy]] = {}
+        self._is_by_key = config.by == ("key",)  # most are
+        self._policies: dict[str, _Policy] = {}  # by route
         self._name = "rate_limit"
 
     @hookimpl
@@ -88,6 +90,7 @@ class RateLimit:
         self._name = setup.name
         self._model_names = {name: model for model, info in setup.models.items() for name in (model, *info.aliases)}
         self._policies = {}
+        self._common = _policy_of(setup.name, self._config, "", None)
         if isinstance(setup.previous, RateLimit) and setup.previous._is_alike(self._config):
             self._cells = setup.previous._cells
         else:
@@ -97,28 +100,31 @@ class RateLimit:
     @hookimpl
     def headgate_ratelimit(self, exchange: Exchange) -> Reject | Reservation:
         """Take the request's cost from its caller's cell."""
-        policy = self._policy(exchange)
-        key = policy.prefix + tuple([self._part(part, exchange) for part in self._config.by])
-        decision = self._cells.admit(key, policy.limit, policy.cost, int(exchange.now() * NS_PER_S))
-        fields = policy.fields(decision)
+        route = exchange.route
+        policy = self._policies.get(route.name)
+        if policy is None or policy.options is not route.options.get(self._name):
+            policy = self._learn(route)
+        identity = exchange.identity
+        caller = (identity.key_id,) if self._is_by_key and identity is not None else self._caller(exchange)
+        decision = self._cells.admit(policy.prefix + caller, policy.limit, policy.cost, int(exchange.now() * NS_PER_S))
         if decision.is_admitted:
-            return Reservation(fields=fields)
+            return policy.admission(decision)
+        fields = policy.fields(decision)
         if (retry_after_s := decision.retry_after_s) is None:
             return Reject("rate_limited", detail=f"{policy.name}: cost {policy.cost} is above the burst", fields=fields)
         fields = (("Retry-After", str(retry_after_s)), *fields)
         return Reject("rate_limited", detail=f"{policy.name}: by {', '.join(self._config.by)}", fields=fields)
 
-    def _policy(self, exchange: Exchange) -> _Policy:
-        route = exchange.route
-        options = route.options.get(self._name)
-        known = self._policies.get(route.name)
-        if known is not None and known[0] is options:
-            return known[1]
+    def _learn(self, route: RouteView) -> _Policy:
         if len(self._policies) >= _MAX_POLICIES:  # reloads brought ever new route names
             self._policies.clear()
-        policy = _policy_of(self._name, self._config, route.name, options)
-        self._policies[route.name] = (options, policy)
+        options = route.options.get(self._name)
+        policy = _policy_of(self._name, self._config, route.name, options) if options is not None else self._common
+        self._policies[route.name] = policy
         return policy
+
+    def _caller(self, exchange: Exchange) -> Key:
+        return tuple([self._part(part, exchange) for part in self._config.by])
 
     def _part(self, part: Part, exchange: Exchange) -> KeyPart:
         if part == "route":
@@ -147,23 +153,41 @@ class RateLimit:
         )
 
 
-@dataclass(frozen=True, slots=True)
 class _Policy:
-    """The limit of one route, and the fields that tell of it."""
+    """The limit of one route, and the fields that tell of it. `options` are what the route set."""
 
-    name: str
-    limit: Limit
-    cost: int
-    prefix: Key
-    quota: str  # the whole RateLimit-Policy value
-    label: str  # the name as a structured-field String
+    __slots__ = ("_admissions", "_label", "_quota", "cost", "limit", "name", "options", "prefix")
+
+    def __init__(
+        self, name: str, options: RateLimitOptions | None, cost: int, limit: Limit, prefix: Key, label: str
+    ) -> None:
+        self.name = name
+        self.options = options
+        self.cost = cost
+        self.limit = limit
+        self.prefix = prefix
+        self._label = label
+        # q units in w seconds is never more than the rate: w is rounded up.
+        self._quota = f"{label};q={limit.burst};w={-(-limit.refill_ns // NS_PER_S)}"
+        self._admissions: dict[tuple[int, int], Reservation] = {}
+
+    def admission(self, decision: Decision) -> Reservation:
+        """Return what tells a request that it is admitted. Most have the same to tell: it is made once."""
+        _, remaining, next_unit_ns, _ = decision
+        told = remaining, -(-next_unit_ns // NS_PER_S)
+        admission = self._admissions.get(told)
+        if admission is None:
+            if len(self._admissions) >= _MAX_ADMISSIONS:
+                self._admissions.clear()
+            admission = self._admissions[told] = Reservation(fields=self.fields(decision))
+        return admission
 
     def fields(self, decision: Decision) -> tuple[tuple[str, str], ...]:
         """Return RateLimit-Policy and RateLimit. Source: draft-ietf-httpapi-ratelimit-headers-10 §3, §4."""
-        state = f"{self.label};r={decision.remaining}"
+        state = f"{self._label};r={decision.remaining}"
         if decision.next_unit_ns:
             state += f";t={decision.next_unit_s}"
-        return ("RateLimit-Policy", self.quota), ("RateLimit", state)
+        return ("RateLimit-Policy", self._quota), ("RateLimit", state)
 
 
 def _policy_of(name: str, config: RateLimitConfig, route: str, options: RateLimitOptions | None) -> _Policy:
@@ -172,10 +196,8 @@ def _policy_of(name: str, config: RateLimitConfig, route: str, options: RateLimi
     limit = Limit.of(rate.amount, rate.per_s, own.burst or _burst(rate, config.burst))
     is_apart = own.rate is not None or own.burst is not None
     label = _quoted(f"{name}/{route}" if is_apart else name)
-    # q units in w seconds is never more than the rate: w is rounded up.
-    quota = f"{label};q={limit.burst};w={-(-limit.refill_ns // NS_PER_S)}"
     prefix = (route, limit.interval_ns, limit.burst) if is_apart else ()
-    return _Policy(name, limit, own.cost or config.cost, prefix, quota, label)
+    return _Policy(name, options, own.cost or config.cost, limit, prefix, label)
 
 
 def _burst(rate: Rate, burst: int | None) -> int:

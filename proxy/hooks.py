@@ -10,7 +10,7 @@ import difflib
 import inspect
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -129,8 +129,12 @@ def _check_return(name: str, function: Any, at: str) -> None:
         declared = typing.get_type_hints(function).get("return", typing.Any)
     except Exception:  # a forward reference that only a type checker can follow
         return
-    allowed: tuple[type, ...] = STAGES[_STAGE_OF[name]].returns if name in _STAGE_OF else ()
-    for part in _parts(declared):
+    rule = STAGES[_STAGE_OF[name]] if name in _STAGE_OF else None
+    allowed: tuple[type, ...] = rule.returns if rule is not None else ()
+    parts = _parts(declared)
+    if rule is not None and rule.may_wait and not inspect.iscoroutinefunction(function):
+        parts = tuple(awaited for part in parts for awaited in _awaited(part))
+    for part in parts:
         if part is typing.Any or part is type(None) or part in allowed:
             continue
         if inspect.isclass(part) and any(issubclass(part, kind) for kind in allowed):
@@ -143,6 +147,15 @@ def _parts(declared: Any) -> tuple[Any, ...]:
     if typing.get_origin(declared) in (typing.Union, types.UnionType):
         return typing.get_args(declared)
     return (declared,)
+
+
+def _awaited(declared: Any) -> tuple[Any, ...]:
+    """Return what an awaitable type awaits to, as its last argument says; another type is left as it is."""
+    origin = typing.get_origin(declared) or declared
+    if not (inspect.isclass(origin) and issubclass(origin, Awaitable)):
+        return (declared,)
+    arguments = typing.get_args(declared)
+    return _parts(arguments[-1]) if arguments else ()
 
 
 def _model(cls: type, name: str, where: str) -> type[BaseModel] | None:

@@ -7,7 +7,8 @@ the checked instance is found in `exchange.route.options[name]`. Hooks are metho
 an instance whose configuration did not change is kept, with its state; a replaced one is given to its successor in
 `headgate_configure` and then, once the last exchange that uses it has ended, closed by `close()` if it has one.
 
-Stage hooks take one argument, `exchange`, and may be `def` or `async def`. A `def` hook must not block.
+Stage hooks take one argument, `exchange`, and may be `def` or `async def`. A `def` hook must not block; one of `cache`
+or `aggregate` may return an awaitable of its answer where it has to wait.
 Order between stages is fixed; within a stage it is the list in the configuration. In every stage None means
 "no opinion, ask the next"; the first other answer ends the stage.
 
@@ -78,12 +79,16 @@ class Setup:
 
 @dataclass(frozen=True, slots=True)
 class StageRule:
-    """How the core treats one stage: what may be returned, and what an exception or a time-out means."""
+    """How the core treats one stage: what may be returned, and what an exception or a time-out means.
+
+    `may_wait`: a `def` hook, too, may return an awaitable of its answer, for the requests that have to wait.
+    """
 
     hook: str
     returns: tuple[type, ...]
     is_fail_closed: bool = False
     error_kind: str = "stage_failed"
+    may_wait: bool = False
 
 
 # The order in which the stages run.
@@ -92,8 +97,8 @@ STAGES: dict[str, StageRule] = {
     "route": StageRule("headgate_route", (Route, Reject)),
     "ratelimit": StageRule("headgate_ratelimit", (Reject, Reservation), True, "stage_unavailable"),
     "request": StageRule("headgate_request", (Reject,)),
-    "cache": StageRule("headgate_cache", (Hit, Miss)),
-    "aggregate": StageRule("headgate_aggregate", (Response, Reject)),
+    "cache": StageRule("headgate_cache", (Hit, Miss), may_wait=True),
+    "aggregate": StageRule("headgate_aggregate", (Response, Reject), may_wait=True),
     "response_head": StageRule("headgate_response_head", ()),
     "event": StageRule("headgate_event", (bytes,)),
     "log": StageRule("headgate_log", ()),
@@ -142,11 +147,14 @@ class Hookspecs:
 
     @hookspec
     def headgate_cache(self, exchange: Exchange) -> Hit | Miss | None:
-        """Answer from memory, or ask to see the answer. Fails open."""
+        """Answer from memory, or ask to see the answer. May wait: a `def` hook may return an awaitable. Fails open."""
 
     @hookspec
     def headgate_aggregate(self, exchange: Exchange) -> Response | Reject | None:
-        """Answer in place of dispatch, for example from several targets through `exchange.call(target)`. Fails open."""
+        """Answer in place of dispatch, for example from several targets through `exchange.call(target)`.
+
+        May wait: a `def` hook may return an awaitable. Fails open.
+        """
 
     @hookspec
     def headgate_response_head(self, exchange: Exchange, response: Response) -> None:

@@ -7,12 +7,16 @@ a stolen keys file from being of use to anybody who can guess keys of other orig
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import re
 import secrets
 import zlib
 
 PREFIX = "hg_"
+_PREFIX = PREFIX.encode()
+_BLOCK_BYTES = 64  # of SHA-256
+_INNER, _OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _SECRET_BITS = 256
 _SECRET_DIGITS = 43  # 62**43 > 2**256
@@ -35,10 +39,36 @@ def digest(key: str, pepper: str) -> str:
     return hmac.digest(pepper.encode(), key.encode(), "sha256").hex()
 
 
-def is_well_formed(key: str) -> bool:
+class Digester:
+    """Digests keys as `digest` does, under one pepper that is looked at once.
+
+    Half of an HMAC is the hash of its secret. Both hashes that begin with it are kept where they stand after that, and
+    copied: that takes half the time of a whole HMAC, or of a copy of one. Source: RFC 2104 §4.
+    """
+
+    __slots__ = ("_inner", "_outer")
+
+    def __init__(self, pepper: str) -> None:
+        secret = pepper.encode()
+        if len(secret) > _BLOCK_BYTES:
+            secret = hashlib.sha256(secret).digest()
+        block = secret.ljust(_BLOCK_BYTES, b"\0")
+        self._inner = hashlib.sha256(block.translate(_INNER)).copy
+        self._outer = hashlib.sha256(block.translate(_OUTER)).copy
+
+    def digest(self, key: bytes) -> bytes:
+        """Return the 32 bytes of a key's digest."""
+        inner = self._inner()
+        inner.update(key)
+        outer = self._outer()
+        outer.update(inner.digest())
+        return outer.digest()
+
+
+def is_well_formed(key: str | bytes) -> bool:
     """Whether `key` begins as a key of ours and ends with the right checksum, known or not."""
-    text, _, checksum = key.rpartition("_")
-    return text.startswith(PREFIX) and _checksum(text) == checksum
+    text, _, checksum = (key.encode() if isinstance(key, str) else key).rpartition(b"_")
+    return text.startswith(_PREFIX) and checksum == b"%08x" % zlib.crc32(text)
 
 
 def _checksum(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +12,13 @@ from .errors import GatewayError
 from .exchange.exchange import Exchange
 from .hookspecs import STAGES, StageRule
 from .tasks import finish
+from .verdicts import Reject
 
 _log = logging.getLogger("headgate.plugins")
 _LOG_EVERY_S = 60.0
 _LAST = frozenset({"response_head", "log"})
 _LAST_S = 1.0
+_PASSING = frozenset(STAGES) - _LAST - {"event"}  # whose hooks read the body or call targets, and pass errors on
 
 
 @dataclass(slots=True)
@@ -30,19 +32,45 @@ class Hook:
     logged_at: float = float("-inf")
 
 
+class Waiting:
+    """The answer of a stage that has to be waited for: to be awaited once, inside a Task, or to be closed."""
+
+    __slots__ = ("_answer", "_work")
+
+    def __init__(self, answer: Coroutine[Any, Any, Any], work: Any) -> None:
+        self._answer = answer
+        self._work = work
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        """Wait for the hook, and ask those after it where they are to be asked; return the answer, or None."""
+        return self._answer.__await__()
+
+    def close(self) -> None:
+        """Give it up, before it was awaited."""
+        self._answer.close()
+        _close(self._work)
+
+
 class Chain:
     """The hooks of one stage, in the configured order. An empty chain costs one truth test.
 
-    An exchange runs in a Task of its own, so a hook's context variables stay with the exchange and `asyncio.timeout`
-    works in it.
+    `is_inline`: no hook is `async def`. The functions whose names end so are for such a chain: they need no Task. Where
+    one has to wait all the same, `first_inline` says so. What waits runs in a Task of the exchange's own, so that a
+    hook's context variables stay with the exchange and `asyncio.timeout` works in it.
     """
 
-    __slots__ = ("_hooks", "_rule", "_stage")
+    __slots__ = ("_hooks", "_returns", "_rule", "_stage", "_steps", "is_inline")
 
     def __init__(self, stage: str, hooks: tuple[Hook, ...]) -> None:
         self._stage = stage
         self._rule: StageRule = STAGES[stage]
+        self._returns = self._rule.returns
         self._hooks = hooks
+        self._steps: tuple[tuple[Hook, Chain], ...] = ()  # each hook with those after it
+        if hooks:
+            later = Chain(stage, hooks[1:])
+            self._steps = ((hooks[0], later), *later._steps)
+        self.is_inline = not any(hook.is_async for hook in hooks)
 
     def __bool__(self) -> bool:
         return bool(self._hooks)
@@ -52,33 +80,63 @@ class Chain:
         """The plugins of this stage, in order."""
         return tuple(hook.plugin for hook in self._hooks)
 
-    async def first(self, exchange: Exchange) -> Any:
-        """Return the first answer that is not None, or None."""
-        for hook in self._hooks:
-            answer = await self._call(hook, exchange, (exchange,))
+    def first_inline(self, exchange: Exchange) -> Any:
+        """Return the first answer that is not None, or None; a `Waiting` where a hook before it has to wait.
+
+        For any chain: an `async def` hook is one that has to wait.
+        """
+        for hook, later in self._steps:
+            answer = self._ask(hook, exchange)
             if answer is not None:
+                if type(answer) is Waiting:
+                    return Waiting(self._first_after(answer, exchange, later), answer)
                 return answer
         return None
 
-    async def each(self, exchange: Exchange, *rest: object) -> AsyncIterator[Any]:
-        """Call every hook in turn; yield the answers that are not None. The caller may stop at one."""
+    async def first(self, exchange: Exchange) -> Any:
+        """Return the first answer that is not None, or None."""
+        answer = self.first_inline(exchange)
+        return await answer if type(answer) is Waiting else answer
+
+    def each_inline(self, exchange: Exchange) -> Iterator[Any]:
+        """Call the hooks of an inline chain in turn, up to the first Reject; yield the answers that are not None.
+
+        No list of them: where a hook fails that fails closed, the caller has what those before it answered.
+        """
         for hook in self._hooks:
-            answer = await self._call(hook, exchange, (exchange, *rest))
+            answer = self._ask(hook, exchange)
             if answer is not None:
                 yield answer
+                if isinstance(answer, Reject):
+                    return
 
-    async def every(self, exchange: Exchange, *rest: object) -> None:
-        """Call every hook of a stage whose answers do not matter."""
+    async def each(self, exchange: Exchange) -> AsyncIterator[Any]:
+        """Call the hooks in turn, up to the first Reject; yield the answers that are not None."""
+        for answer in self.each_inline(exchange):
+            known = await answer if type(answer) is Waiting else answer
+            if known is not None:
+                yield known
+                if isinstance(known, Reject):
+                    return
+
+    def every_inline(self, exchange: Exchange, shown: object) -> None:
+        """Call every hook of an inline chain, to be shown something; answers are not wanted."""
         for hook in self._hooks:
-            await self._call(hook, exchange, (exchange, *rest))
+            self._show(hook, exchange, shown)
 
-    async def every_to_its_end(self, exchange: Exchange, *rest: object) -> None:
+    async def every(self, exchange: Exchange, shown: object) -> None:
+        """Call every hook, to be shown something; answers are not wanted."""
+        for hook in self._hooks:
+            answer = self._show(hook, exchange, shown)
+            if answer is not None:
+                await answer
+
+    async def every_to_its_end(self, exchange: Exchange, shown: object) -> None:
         """As `every`, though the exchange is cancelled meanwhile: a client may leave at any moment."""
-        work = self.every(exchange, *rest)
-        if any(hook.is_async for hook in self._hooks):
-            await finish(work, f"stage {self._stage}")
-        else:  # nothing is waited for
-            await work
+        if self.is_inline:  # nothing is waited for
+            self.every_inline(exchange, shown)
+        else:
+            await finish(self.every(exchange, shown), f"stage {self._stage}")
 
     def events(self, exchange: Exchange, event: bytes) -> bytes:
         """Pass one whole event through every hook."""
@@ -93,15 +151,37 @@ class Chain:
                 event = answer
         return event
 
-    async def _call(self, hook: Hook, exchange: Exchange, arguments: tuple[object, ...]) -> Any:
+    async def _first_after(self, waiting: Waiting, exchange: Exchange, later: Chain) -> Any:
+        answer = await waiting
+        return await later.first(exchange) if answer is None else answer
+
+    def _ask(self, hook: Hook, exchange: Exchange) -> Any:
+        """Return what a hook answers, or a `Waiting` for it."""
         try:
-            answer = hook.function(*arguments)
-            if hook.is_async:
-                answer = await self._within(answer, self._bound(exchange), hook.plugin)
-            return self._check(answer)
+            answer = hook.function(exchange)
+            return answer if answer is None or type(answer) in self._returns else self._read(hook, exchange, answer)
         except Exception as error:
-            if isinstance(error, GatewayError) and self._stage not in _LAST:
-                raise  # a hook that reads the body or calls a target passes on what happened to it
+            self._failed(hook, exchange, error)
+            return None
+
+    def _show(self, hook: Hook, exchange: Exchange, shown: object) -> Waiting | None:
+        try:
+            answer = hook.function(exchange, shown)
+            waiting: Waiting | None = None if answer is None else self._read(hook, exchange, answer)
+            return waiting
+        except Exception as error:
+            self._failed(hook, exchange, error)
+            return None
+
+    def _read(self, hook: Hook, exchange: Exchange, answer: Any) -> Any:
+        if hook.is_async or (self._rule.may_wait and isinstance(answer, Awaitable)):
+            return Waiting(self._waited(hook, exchange, answer), answer)
+        return self._check(answer)
+
+    async def _waited(self, hook: Hook, exchange: Exchange, work: Awaitable[Any]) -> Any:
+        try:
+            return self._check(await self._within(work, self._bound(exchange), hook.plugin))
+        except Exception as error:
             self._failed(hook, exchange, error)
             return None
 
@@ -121,11 +201,14 @@ class Chain:
     def _check(self, answer: Any) -> Any:
         if answer is None or isinstance(answer, self._rule.returns):
             return answer
+        _close(answer)  # it is not waited for
         wanted = ", ".join(kind.__name__ for kind in self._rule.returns) or "nothing but None"
         raise TypeError(f"expected {wanted} or None from {self._rule.hook}, got {type(answer).__name__}")
 
     def _failed(self, hook: Hook, exchange: Exchange, error: Exception) -> None:
         """Count and log a plugin's failure; end the exchange where the stage fails closed."""
+        if isinstance(error, GatewayError) and self._stage in _PASSING:
+            raise error
         hook.num_errors += 1
         now = exchange.now()
         if now - hook.logged_at >= _LOG_EVERY_S:
@@ -133,3 +216,8 @@ class Chain:
             _log.error("plugin %s failed in stage %s: %r", hook.plugin, self._stage, error, exc_info=error)
         if self._rule.is_fail_closed:
             raise GatewayError(self._rule.error_kind, f"plugin {hook.plugin}: {error!r}") from error
+
+
+def _close(work: Any) -> None:
+    if isinstance(work, Waiting | Coroutine):
+        work.close()

@@ -124,7 +124,7 @@ class Store(Protocol):
         """The answer was cut, too large, or given by a fallback."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as it is made for one exchange: that would take three times as long
 class Hit:
     """Answer from the cache. `status` stands in `x-headgate-cache` and the log."""
 
@@ -132,7 +132,7 @@ class Hit:
     status: str = "hit"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Miss:
     """Not in the cache; `store` (if any) wants to see the answer.
 

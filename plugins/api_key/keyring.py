@@ -10,20 +10,24 @@ from ...proxy.verdicts import Identity
 from .key_entry import KeyDigest, KeyEntry, check_distinct
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Credential:
-    """What one digest stands for."""
+    """What one digest stands for.
+
+    `is_settled` is the plugin's note: the key itself has come once, is well-formed, and valid whatever the time is.
+    """
 
     identity: Identity
     max_parallel: int | None
     is_disabled: bool
     not_before: datetime | None
     not_after: datetime | None
+    is_settled: bool = False
 
     @property
-    def has_window(self) -> bool:
-        """Whether the time matters."""
-        return self.not_before is not None or self.not_after is not None
+    def is_conditional(self) -> bool:
+        """Whether it may be invalid now, or some day."""
+        return self.is_disabled or self.not_before is not None or self.not_after is not None
 
     def objection(self, now: datetime) -> str | None:
         """Say, for the log, why it is not valid now; None where it is."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Literal
@@ -17,7 +16,7 @@ from ...proxy.config.wording import FieldError
 from ...proxy.exchange.exchange import Exchange
 from ...proxy.exchange.fields import Pair
 from ...proxy.hookspecs import Setup, hookimpl
-from ...proxy.key_format import PREFIX, is_well_formed
+from ...proxy.key_format import PREFIX, Digester, is_well_formed
 from ...proxy.verdicts import Identity, Reject, Reservation
 from .key_entry import KeyEntry, Scope, check_distinct
 from .key_source import POLL_S, KeySource
@@ -25,7 +24,8 @@ from .keyring import Credential
 from .parallel import ParallelCounts
 
 _MIN_PEPPER_BYTES = 16
-_MAX_KEY_CHARACTERS = 512
+_MAX_KEY_BYTES = 512
+_PREFIX = PREFIX.encode()
 _AUTHORIZATION = b"authorization"
 _CHALLENGE = ("WWW-Authenticate", 'Bearer realm="headgate"')  # RFC 6750 §3: at least one parameter
 
@@ -81,8 +81,9 @@ class ApiKey:
         self._now = now
         self._keys = KeySource(config.inline, config.keys_file, now, poll_s)
         self._is_watched = False
-        self._mac = hmac.new(config.pepper.reveal().encode(), digestmod="sha256")
+        self._digest = Digester(config.pepper.reveal()).digest
         self._carriers = frozenset(name.encode("latin-1") for name in config.headers)
+        self._lengths = frozenset(map(len, self._carriers))
         self._is_last = config.unknown == "reject"
         self._missing = f"no key in {', '.join(config.headers)}"
         self._parallel = ParallelCounts()
@@ -107,13 +108,15 @@ class ApiKey:
             self._keys.watch()
         fields = exchange.request.fields
         carriers, keys = self._presented(fields.raw)
-        if len(keys) > 1:
+        if len(keys) > 1 and keys.count(keys[0]) < len(keys):
             return _refused("two different keys in one request")
-        credential = self._judge(keys.pop()) if keys else self._unknown(self._missing)
+        credential = self._judge(keys[0]) if keys else self._unknown(self._missing)
         if not isinstance(credential, Credential):
             return credential
         # Whoever the request goes to next, the key is not for them.
-        fields.raw = [pair for pair in fields.raw if pair not in carriers]
+        fields.raw = fields.raw.copy()
+        for pair in carriers:
+            fields.raw.remove(pair)
         return self._admitted(exchange, credential)
 
     @hookimpl
@@ -128,45 +131,41 @@ class ApiKey:
             return Reject("too_many_parallel", detail=f"key {key_id}: {credential.max_parallel} run already")
         return Reservation(settle=slot.release)
 
-    def _presented(self, raw: list[Pair]) -> tuple[list[Pair], set[str]]:
-        """Return the fields that carry keys, and the keys in them: more than one is nobody's."""
+    def _presented(self, raw: list[Pair]) -> tuple[list[Pair], list[bytes]]:
+        """Return the fields that carry keys, and the key in each. Cost: one walk over the fields."""
         carriers: list[Pair] = []
-        keys: set[str] = set()
+        keys: list[bytes] = []
         for pair in raw:
-            name = pair[0].lower()
-            if name not in self._carriers:
+            name, value = pair
+            if len(name) not in self._lengths or (name := name.lower()) not in self._carriers:
                 continue
-            value = pair[1].decode("latin-1")
             if name == _AUTHORIZATION:
-                scheme, _, value = value.partition(" ")
-                if scheme.lower() != "bearer":
+                scheme, _, value = value.partition(b" ")
+                if scheme.lower() != b"bearer":
                     continue  # another scheme is not for us
             carriers.append(pair)
-            keys.add(value.strip(" \t"))
+            keys.append(value.strip(b" \t"))
         return carriers, keys
 
-    def _judge(self, key: str) -> Credential | Reject | None:
-        if key.startswith(PREFIX) and not is_well_formed(key):
+    def _judge(self, key: bytes) -> Credential | Reject | None:
+        # Under a secret pepper a digest tells nothing of how near a guess came, however long the look-up takes.
+        credential = self._keys.keyring.get(self._digest(key)) if len(key) <= _MAX_KEY_BYTES else None
+        return credential if credential is not None and credential.is_settled else self._examine(key, credential)
+
+    def _examine(self, key: bytes, credential: Credential | None) -> Credential | Reject | None:
+        """Look at what does not change by the time or the request only until it has been found to be good."""
+        if key.startswith(_PREFIX) and not is_well_formed(key):
             return _refused("the key is mistyped: its form or checksum is wrong")
-        credential = self._look_up(key)
         if credential is None:
             return self._unknown("no key has this digest")
-        if credential.has_window or credential.is_disabled:
+        if credential.is_conditional:
             objection = credential.objection(self._now())
-            if objection is not None:
-                return _refused(objection)
+            return credential if objection is None else _refused(objection)
+        credential.is_settled = True
         return credential
 
     def _unknown(self, detail: str) -> Reject | None:
         return _refused(detail) if self._is_last else None
-
-    def _look_up(self, key: str) -> Credential | None:
-        if len(key) > _MAX_KEY_CHARACTERS:
-            return None
-        mac = self._mac.copy()
-        mac.update(key.encode("latin-1"))
-        # Under a secret pepper a digest tells nothing of how near a guess came, however long the look-up takes.
-        return self._keys.keyring.get(mac.digest())
 
     def _admitted(self, exchange: Exchange, credential: Credential) -> Identity | Reject:
         identity = credential.identity

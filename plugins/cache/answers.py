@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from ...proxy.error_answer import error_response
 from ...proxy.errors import GatewayError, Kind, Source
@@ -10,10 +11,11 @@ from ...proxy.exchange.exchange import Exchange
 from ...proxy.exchange.fields import Fields
 from ...proxy.exchange.message import Response
 from .asked import Asked
-from .entry import Entry
+from .entry import Entry, Pair
 from .http_date import parse_http_date
 
 _CACHE_STATUS = b"Cache-Status"
+_REMEMBERED = 4096  # fields that tell an age or what is left: answers of one second have the same
 # Not in the core's table: no exchange fails by it, it is an answer of the cache.
 _NOT_CACHED = Kind(
     "not_cached", Source.DOWNSTREAM, 504, "no stored answer may be used for this request", "invalid_request_error"
@@ -23,15 +25,13 @@ _ETAG = re.compile(r'(?:W/)?("[^"]*+")')
 _KEPT_IN_304 = frozenset((b"content-location",))
 
 
-def from_entry(entry: Entry, asked: Asked, method: str, now: float) -> Response:
+def from_entry(entry: Entry, asked: Asked, method: str, age_s: float, cache_status: Pair) -> Response:
     """Return the answer to a request that `entry` may answer: whole, without body for HEAD, or 304."""
-    age_s = entry.age_s(now)
-    is_unmodified = asked.is_conditional and entry.status == 200 and _is_unmodified(entry, asked)
-    raw = _without_representation(entry) if is_unmodified else list(entry.fields)
-    raw.append((b"Age", b"%d" % age_s))
-    if is_unmodified:
-        return Response(304, Fields(raw), b"", len(entry.body))
-    return Response(entry.status, Fields(raw), b"" if method == "HEAD" else entry.body, len(entry.body))
+    body, age = entry.body, _age(int(age_s))
+    if asked.is_conditional and entry.status == 200 and _is_unmodified(entry, asked):
+        return Response(304, Fields((*_without_representation(entry), age, cache_status)), b"", len(body))
+    fields = Fields((*entry.fields, age, cache_status))
+    return Response(entry.status, fields, b"" if method == "HEAD" else body, len(body))
 
 
 def not_stored(exchange: Exchange) -> Response:
@@ -45,14 +45,20 @@ def not_stored(exchange: Exchange) -> Response:
     return response
 
 
-def add_hit(response: Response, ttl_s: float) -> None:
-    """Say that the answer was stored, and for how long it is still fresh."""
-    response.fields.raw.append((_CACHE_STATUS, b"headgate; hit; ttl=%d" % ttl_s))
+@lru_cache(maxsize=_REMEMBERED)
+def hit(ttl_s: int) -> Pair:
+    """Return the field that says that the answer was stored, and for how long it is still fresh."""
+    return _CACHE_STATUS, b"headgate; hit; ttl=%d" % ttl_s
 
 
-def add_forwarded(response: Response, why: str, parameters: str) -> None:
-    """Say why the request went on, and what became of the answer."""
-    response.fields.raw.append((_CACHE_STATUS, f"headgate; fwd={why}{parameters}".encode()))
+def forwarded(why: str, parameters: str) -> Pair:
+    """Return the field that says why the request went on, and what became of the answer."""
+    return _CACHE_STATUS, f"headgate; fwd={why}{parameters}".encode()
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _age(seconds: int) -> Pair:
+    return b"Age", b"%d" % seconds
 
 
 def _is_unmodified(entry: Entry, asked: Asked) -> bool:

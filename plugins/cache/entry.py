@@ -48,7 +48,8 @@ class Entry:
 
     def age_s(self, now: float) -> float:
         """Return its age. Source: RFC 9111 §4.2.3."""
-        return self.initial_age_s + max(0.0, now - self.stored_at)
+        here_s = now - self.stored_at
+        return self.initial_age_s + here_s if here_s > 0.0 else self.initial_age_s
 
     def value(self, name: bytes) -> str | None:
         """The first field `name` (lower-case)."""

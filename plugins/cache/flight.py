@@ -26,11 +26,12 @@ class Landing(Enum):
 class Flight:
     """One fetch that others may wait for."""
 
-    __slots__ = ("key", "started_at", "waiting")
+    __slots__ = ("key", "landing", "started_at", "waiting")
 
     def __init__(self, key: Hashable, started_at: float) -> None:
         self.key = key
         self.started_at = started_at
+        self.landing: Landing | None = None  # once it has ended
         self.waiting: dict[asyncio.Future[Landing], None] = {}  # in the order in which they came
 
 
@@ -62,13 +63,19 @@ class Flights:
         flight = self._by_key[key] = Flight(key, now)
         return flight
 
+    def may_follow(self, flight: Flight, until: float, now: float) -> bool:
+        """Whether one more may wait for a flight, to the instant `until`."""
+        return len(flight.waiting) < self.max_followers and until > now
+
     async def follow(self, flight: Flight, until: float) -> Landing:
         """Wait for the end of a flight, at the longest to the instant `until` of the loop's clock.
 
-        ALONE after that, and at once where `max_followers` wait already.
+        ALONE after that, and at once where no more may wait. It may have ended before somebody gets to wait for it.
         """
         loop = asyncio.get_running_loop()
-        if len(flight.waiting) >= self.max_followers or until <= loop.time():
+        if flight.landing is not None:
+            return flight.landing
+        if not self.may_follow(flight, until, loop.time()):
             return Landing.ALONE
         landing: asyncio.Future[Landing] = loop.create_future()
         flight.waiting[landing] = None
@@ -84,6 +91,7 @@ class Flights:
         """Wake all who wait, first come first. The key is free for another leader."""
         if self._by_key.get(flight.key) is flight:
             del self._by_key[flight.key]
+        flight.landing = landing
         for waiter in flight.waiting:
             if not waiter.done():
                 waiter.set_result(landing)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -31,7 +31,10 @@ _DEFAULT = CacheRouteOptions()
 
 @dataclass(slots=True)
 class Lookup:
-    """A request on its way through the cache. `why` is its reason to be forwarded, in the words of RFC 9211."""
+    """A request on its way through the cache. `why` is its reason to be forwarded, in the words of RFC 9211.
+
+    `entry` is the stored answer that it selects, of the age `age_s`.
+    """
 
     exchange: Exchange
     asked: Asked
@@ -40,6 +43,7 @@ class Lookup:
     selector: Selector
     why: str = ""
     entry: Entry | None = None
+    age_s: float = 0.0
     is_collapsed: bool = False
     filling: Filling | None = None
 
@@ -58,6 +62,7 @@ class Cache:
     ) -> None:
         self._config = config
         self._name = "cache"
+        self._is_shared = config.share == "all"
         self._normalised = frozenset(config.normalise)
         self.shelf = Shelf(
             Memory(config.max_bytes, config.max_variants, config.eviction),
@@ -92,23 +97,26 @@ class Cache:
             left.set(partial(self._num_left, reason), self._name, reason.name.lower())
 
     @hookimpl
-    async def headgate_cache(self, exchange: Exchange) -> Hit | Miss | None:
+    def headgate_cache(self, exchange: Exchange) -> Hit | Miss | Awaitable[Hit | Miss] | None:
         """Answer from the store, or have the answer stored. Waits only for another request that fetches the same."""
         request = exchange.request
-        options: CacheRouteOptions = exchange.route.options.get(self._name, _DEFAULT)
         if request.method not in _SAFE:
-            return Miss(Watcher(partial(self._invalidate, exchange)), "bypass")
+            return Miss(Watcher(self._invalidate, exchange), "bypass")
+        options: CacheRouteOptions = exchange.route.options.get(self._name, _DEFAULT)
         if request.method not in ("GET", "HEAD") or not options.enabled or request.is_upgrade:
             return None
         lookup = Lookup(
             exchange,
             read_asked(request.fields),
             options,
-            key_of(exchange, is_shared=self._config.share == "all"),
+            key_of(exchange, is_shared=self._is_shared),
             Selector(request.fields, self._normalised),
         )
         verdict = self._answer(lookup)
-        return verdict if verdict is not None else await self._fetch(lookup)
+        if verdict is not None:
+            return verdict
+        found = self._fetch(lookup)
+        return found if isinstance(found, Miss) else self._follow(lookup, found)
 
     @hookimpl
     def headgate_response_head(self, exchange: Exchange, response: Response) -> None:
@@ -119,7 +127,7 @@ class Cache:
         if lookup.filling is not None:
             # Judged here, before the core and other plugins add what belongs to this exchange only.
             lookup.filling.begin(response)
-        answers.add_forwarded(response, lookup.why, _parameters(lookup))
+        response.fields.raw.append(answers.forwarded(lookup.why, _parameters(lookup)))
 
     def _num_left(self, reason: Reason) -> int:
         return self.shelf.memory.num_left(reason)
@@ -127,10 +135,7 @@ class Cache:
     def _answer(self, lookup: Lookup) -> Hit | Miss | None:
         """Answer at once where that is possible; otherwise set `lookup.why`."""
         exchange, asked = lookup.exchange, lookup.asked
-        if rules.is_passed_by(asked) or not exchange.request.body.is_empty:
-            lookup.why = "bypass"
-        else:
-            lookup.why, lookup.entry = self._find(lookup)
+        lookup.why = "bypass" if asked.is_passed_by or not exchange.request.body.is_empty else self._find(lookup)
         if not lookup.why and lookup.entry is not None:
             return self._hit(lookup, lookup.entry)
         if "only-if-cached" in asked.directives:
@@ -140,50 +145,58 @@ class Cache:
             return Miss(None, "bypass")
         if exchange.request.method == "HEAD":
             exchange.state[Cache] = lookup
-            return Miss(None if lookup.entry is None else Watcher(partial(self._compare, lookup.entry)))
+            return Miss(None if lookup.entry is None else Watcher(self._compare, lookup.entry))
         return None
 
-    def _find(self, lookup: Lookup) -> tuple[str, Entry | None]:
-        """Return the selected entry, and why it cannot be used ("" where it can)."""
+    def _find(self, lookup: Lookup) -> str:
+        """Select an entry; return why it cannot be used ("" where it can)."""
         memory = self.shelf.memory
-        entry = memory.select(lookup.key, lookup.selector)
+        lookup.entry = entry = memory.select(lookup.key, lookup.selector)
         if entry is None:
-            return "uri-miss" if memory.newest(lookup.key) is None else "vary-miss", None
-        age_s = entry.age_s(lookup.exchange.now())
-        if not rules.is_fresh(age_s, entry.lifetime_s):
-            return "stale", entry
-        return "" if rules.is_usable(age_s, entry.lifetime_s, lookup.asked.directives) else "request", entry
+            return "uri-miss" if memory.newest(lookup.key) is None else "vary-miss"
+        lookup.age_s = age_s = entry.age_s(lookup.exchange.now())
+        if rules.is_usable(age_s, entry.lifetime_s, lookup.asked.directives):
+            return ""
+        return "request" if rules.is_fresh(age_s, entry.lifetime_s) else "stale"
 
     def _hit(self, lookup: Lookup, entry: Entry) -> Hit:
-        exchange = lookup.exchange
-        now = exchange.now()
-        self.shelf.memory.touch(entry, now)
-        response = answers.from_entry(entry, lookup.asked, exchange.request.method, now)
+        exchange, age_s = lookup.exchange, lookup.age_s
+        self.shelf.memory.touch(entry, exchange.now())
         if lookup.is_collapsed:
-            answers.add_forwarded(response, "uri-miss", "; collapsed")
-            return Hit(response, "collapsed")
-        answers.add_hit(response, entry.lifetime_s - entry.age_s(now))
-        return Hit(response)
+            field, status = answers.forwarded("uri-miss", "; collapsed"), "collapsed"
+        else:
+            field, status = answers.hit(int(entry.lifetime_s - age_s)), "hit"
+        return Hit(answers.from_entry(entry, lookup.asked, exchange.request.method, age_s, field), status)
 
-    async def _fetch(self, lookup: Lookup) -> Hit | Miss:
-        """Lead, follow, or go alone."""
-        flights, now = self.shelf.flights, lookup.exchange.now
-        latest = now() + self._config.max_wait
+    def _fetch(self, lookup: Lookup) -> Miss | Flight:
+        """Lead, or go alone; return the fetch to follow where another request has begun it."""
+        flights, now = self.shelf.flights, lookup.exchange.now()
+        key = self._flight_key(lookup)
+        if lookup.why == "request" or not self._config.single_flight or flights.is_marked(key, now):
+            return self._miss(lookup, None)
+        flight = flights.of(key)
+        if flight is None:
+            # What answers a condition of this request answers no other.
+            return self._miss(lookup, None if lookup.asked.is_conditional else flights.lead(key, now))
+        if not flights.may_follow(flight, self._until(lookup, flight), now):
+            return self._miss(lookup, None)
+        return flight
+
+    async def _follow(self, lookup: Lookup, flight: Flight) -> Hit | Miss:
+        """Wait for another request's fetch, and for the next where nothing came of it."""
+        latest = lookup.exchange.now() + self._config.max_wait
         while True:  # to `latest`: every turn waits, for a fetch that another request began
-            key = self._flight_key(lookup)
-            if lookup.why == "request" or not self._config.single_flight or flights.is_marked(key, now()):
-                break
-            flight = flights.of(key)
-            if flight is None:
-                # What answers a condition of this request answers no other.
-                return self._miss(lookup, None if lookup.asked.is_conditional else flights.lead(key, now()))
-            if await flights.follow(flight, min(latest, self._until(lookup, flight))) is Landing.ALONE:
-                break
+            until = min(latest, self._until(lookup, flight))
+            if await self.shelf.flights.follow(flight, until) is Landing.ALONE:
+                return self._miss(lookup, None)
             lookup.is_collapsed = True
             verdict = self._answer(lookup)
             if isinstance(verdict, Hit):
                 return verdict
-        return self._miss(lookup, None)
+            found = self._fetch(lookup)
+            if isinstance(found, Miss):
+                return found
+            flight = found
 
     def _flight_key(self, lookup: Lookup) -> tuple[object, ...]:
         """Return what requests for the same answer share, as far as that is known before the answer."""
@@ -209,7 +222,7 @@ class Cache:
         """Whether the request counts as authorised and its answer could reach others (RFC 9111 §3.5)."""
         if has_credential(exchange.request.fields):
             return True
-        return exchange.identity is not None and self._config.share == "all"
+        return exchange.identity is not None and self._is_shared
 
     def _invalidate(self, exchange: Exchange, response: Response) -> None:
         """Forget what an unsafe request has changed. Source: RFC 9111 §4.4."""

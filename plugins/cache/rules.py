@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from ...proxy.exchange.fields import Fields
-from .asked import Asked
-from .directives import INVALID, MAX_SECONDS, Directives, delta_seconds, parse_directives
+from .directives import INVALID, MAX_SECONDS, NONE, Directives, delta_seconds, parse_directives
 from .http_date import parse_http_date
 
 # Final statuses whose meaning holds for the next request too. 206 and 304 need more than storing; a failure of the
@@ -118,6 +117,8 @@ def is_usable(age_s: float, lifetime: float, asked: Directives) -> bool:
 
     Source: RFC 9111 §4, §5.2.1.
     """
+    if asked is NONE:
+        return lifetime > age_s
     if asked.is_malformed or "no-cache" in asked:
         return False
     max_age, min_fresh = asked.seconds("max-age"), asked.seconds("min-fresh")
@@ -131,11 +132,6 @@ def is_usable(age_s: float, lifetime: float, asked: Directives) -> bool:
 def is_fresh(age_s: float, lifetime: float) -> bool:
     """Whether a stored answer is fresh. Source: RFC 9111 §4.2."""
     return lifetime > age_s
-
-
-def is_passed_by(asked: Asked) -> bool:
-    """Whether a request is neither answered from the cache nor stored."""
-    return asked.is_for_origin or "no-store" in asked.directives
 
 
 def _until_expiry(answer: Answer, wall_s: float) -> float:

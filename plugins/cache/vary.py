@@ -46,7 +46,7 @@ class Selector:
     def __init__(self, fields: Fields, normalised: Collection[str]) -> None:
         self._fields = fields
         self._normalised = normalised
-        self._known: dict[str, str | None] = {}
+        self._known: dict[str, str | None] | None = None  # made where an answer varies
 
     def of(self, names: Iterable[str]) -> Vary:
         """Return the request's values of `names`; None stands for an absent field."""
@@ -61,13 +61,16 @@ class Selector:
         self._fields = self._fields.copy()
 
     def _value(self, name: str) -> str | None:
-        if name not in self._known:
+        known = self._known
+        if known is None:
+            known = self._known = {}
+        if name not in known:
             lines = [line.strip(" \t") for line in self._fields.get_all(name)]
             joined = ", ".join(lines) if lines else None
             if joined is not None and name in self._normalised:
                 joined = _meaning(name, joined)
-            self._known[name] = joined
-        return self._known[name]
+            known[name] = joined
+        return known[name]
 
 
 def _meaning(name: str, value: str) -> str:

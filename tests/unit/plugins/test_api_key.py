@@ -125,6 +125,30 @@ def test_all_refusals_look_alike_to_the_client(
     assert exchange.identity is None
 
 
+def test_a_key_is_judged_the_same_each_time() -> None:
+    """Also where one that is mistyped stands in the file by its digest, or one ends that was good before."""
+    at = NOON
+    ended = {"digest": digest("ends", PEPPER), "not_after": NOON + HOUR}
+    plugin = make_plugin(entry(KEY), entry(MISTYPED, id="wrong"), entry(id="ends", digests=[ended]), now=lambda: at)
+
+    def details(key: str) -> list[str]:
+        verdicts = [plugin.headgate_auth(make_exchange(("x-api-key", key))) for _ in range(3)]
+        return [verdict.detail if isinstance(verdict, Reject) else "" for verdict in verdicts]
+
+    assert details(KEY) == details("ends") == ["", "", ""]
+    assert all("mistyped" in detail for detail in details(MISTYPED))
+    at = NOON + HOUR
+    assert details(KEY) == ["", "", ""]
+    assert all("expired" in detail for detail in details("ends"))
+
+
+def test_fields_of_the_same_length_and_what_is_no_key_stay() -> None:
+    others = [("x-api-kex", KEY), ("Accept-Ranges", "x"), ("authorizatiom", f"Bearer {KEY}")]
+    exchange = make_exchange(others[0], ("X-Api-Key", KEY), *others[1:])
+    assert isinstance(make_plugin(entry(KEY)).headgate_auth(exchange), Identity)
+    assert exchange.request.fields.raw == [(name.encode(), value.encode()) for name, value in others]
+
+
 def test_who_is_not_known_here_may_be_left_to_the_next_plugin() -> None:
     plugin = make_plugin(entry(KEY, disabled=True), unknown="next")
     token = ("Authorization", "Bearer eyJhbGciOi.J9.c2ln")

@@ -215,6 +215,23 @@ def test_what_is_kept_of_routes_is_bounded() -> None:
         assert len(plugin._policies) <= 4096
 
 
+def test_what_is_kept_of_answers_is_bounded() -> None:
+    now = 1000.0
+    plugin = make(rate="1/s", burst=2000)
+    for left in range(1999, -1, -1):
+        verdict = plugin.headgate_ratelimit(make_exchange(identity=ANN, now=lambda: now))
+        assert isinstance(verdict, Reservation)
+        assert verdict.fields[1] == ("RateLimit", f'"rate_limit";r={left};t=1')
+        assert len(plugin._policies["chat"]._admissions) <= 256
+
+
+def test_routes_without_limits_of_their_own_have_one_bucket_and_what_is_told_of_it() -> None:
+    plugin = make(burst=3)
+    told = [plugin.headgate_ratelimit(make_exchange(identity=ANN, route=route)) for route in ("a", "b", "a")]
+    assert plugin._policies["a"] is plugin._policies["b"]
+    assert [verdict.fields[1][1] for verdict in told] == [f'"rate_limit";r={left};t=1' for left in (2, 1, 0)]
+
+
 def test_an_odd_name_stays_one_structured_string() -> None:
     verdict = make(name='a"b\\cé').headgate_ratelimit(make_exchange())
     assert verdict is not None

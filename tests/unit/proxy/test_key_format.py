@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hmac
 import re
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headgate.proxy.key_format import digest, is_well_formed, new_key
+from headgate.proxy.key_format import Digester, digest, is_well_formed, new_key
 
 KEY_CHARACTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
 
@@ -35,6 +36,19 @@ def test_the_digest_is_hmac_sha256() -> None:
     assert digest("what do ya want for nothing?", "Jefe") == wanted
 
 
+@given(pepper=st.text(max_size=150), key=st.binary(max_size=200), other=st.binary(max_size=80))
+def test_the_digester_is_the_same_whatever_it_digested_before(pepper: str, key: bytes, other: bytes) -> None:
+    digester = Digester(pepper)
+    for each in (key, other, key):
+        assert digester.digest(each) == hmac.digest(pepper.encode(), each, "sha256")
+
+
+@pytest.mark.parametrize("length", [0, 1, 63, 64, 65, 1000])
+def test_a_pepper_of_any_length_is_used_whole(length: int) -> None:
+    pepper = "p" * length
+    assert Digester(pepper).digest(b"key").hex() == digest("key", pepper)
+
+
 @pytest.mark.parametrize("key", ["", "hg_", "demo", "sk-123", "hg_live__00000000", "Bearer hg_live"])
 def test_other_strings_are_not_well_formed(key: str) -> None:
     assert not is_well_formed(key)
@@ -45,7 +59,7 @@ def test_other_strings_are_not_well_formed(key: str) -> None:
 def test_one_wrong_character_is_always_noticed(place: int, character: str) -> None:
     key = new_key("live")
     wrong = key[:place] + character + key[place + 1 :]
-    assert is_well_formed(wrong) == (wrong == key)
+    assert is_well_formed(wrong) == is_well_formed(wrong.encode()) == (wrong == key)
 
 
 @given(place=st.integers(0, 58))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import Any
@@ -121,6 +121,12 @@ def exchange_for(ask: Ask) -> Exchange:
     return exchange
 
 
+async def look_up(cache: Cache, exchange: Exchange) -> Hit | Miss | None:
+    """Return what the cache answers, at once or when it has waited."""
+    verdict = cache.headgate_cache(exchange)
+    return await verdict if isinstance(verdict, Awaitable) else verdict
+
+
 class Stand:
     """A cache and what it did. To be used in a running loop."""
 
@@ -138,7 +144,7 @@ class Stand:
         """Lead one request through the plugin, and on to the origin where it has to."""
         exchange = exchange_for(ask)
         began_at = exchange.now()
-        verdict = await self.cache.headgate_cache(exchange)
+        verdict = await look_up(self.cache, exchange)
         if isinstance(verdict, Hit):
             self.cache.headgate_response_head(exchange, verdict.response)
             body = verdict.response.body

@@ -128,7 +128,7 @@ def test_cache_stage_alone_invalidates() -> None:
     async def main() -> None:
         stand = Stand()
         await stand.ask(Ask())
-        verdict = await stand.cache.headgate_cache(exchange_for(Ask(method="PUT", body=b"x")))
+        verdict = stand.cache.headgate_cache(exchange_for(Ask(method="PUT", body=b"x")))
         assert isinstance(verdict, Miss)
         assert verdict.store is not None
         assert verdict.status == "bypass"
@@ -260,7 +260,7 @@ def test_upgrade_is_no_business_of_a_cache() -> None:
         stand = Stand()
         exchange = exchange_for(Ask())
         exchange.request.is_upgrade = True
-        assert await stand.cache.headgate_cache(exchange) is None
+        assert stand.cache.headgate_cache(exchange) is None
 
     run(main())
 
@@ -280,7 +280,7 @@ def test_head_judged_before_others_change_it() -> None:
     async def main() -> None:
         stand = Stand()
         exchange = exchange_for(Ask())
-        verdict = await stand.cache.headgate_cache(exchange)
+        verdict = stand.cache.headgate_cache(exchange)
         assert isinstance(verdict, Miss)
         assert verdict.store is not None
         response = Response(200, Fields([(b"Cache-Control", b"max-age=60")]), b"hello")

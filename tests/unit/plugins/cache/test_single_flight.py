@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import Any
 
+import pytest
+
+from headgate.proxy.exchange.fields import Fields
+from headgate.proxy.exchange.message import Response
+from headgate.proxy.verdicts import Hit, Miss
+
 from ....virtual_clock import run
-from .stand import Ask, Origin, Seen, Stand
+from .stand import Ask, Origin, Seen, Stand, exchange_for, look_up
 
 SLOW = Origin(delay_s=1.0)
 
@@ -88,6 +94,56 @@ def test_failing_origin_is_asked_one_at_a_time() -> None:
         all_seen = await asyncio.gather(*(stand.ask(Ask(), origin) for _ in range(4)))
         assert (stand.num_forwarded, stand.max_at_once) == (4, 1)
         assert [seen.ended_at for seen in all_seen] == [0.5, 1.0, 1.5, 2.0]
+
+    run(main())
+
+
+def test_only_who_follows_has_to_wait() -> None:
+    async def main() -> None:
+        stand = Stand(max_followers=1)
+
+        def ask(*fields: tuple[str, str], **more: Any) -> object:
+            return stand.cache.headgate_cache(exchange_for(Ask(fields, **more)))
+
+        led = ask()
+        assert isinstance(led, Miss) and led.store is not None
+        for alone in (
+            ask(target="/b"),
+            ask(method="HEAD"),
+            ask(("Range", "bytes=0-")),
+            ask(method="PUT", body=b"x"),
+        ):
+            assert isinstance(alone, Miss)
+        assert ask(method="OPTIONS") is None
+        follows = asyncio.ensure_future(look_up(stand.cache, exchange_for(Ask())))
+        await asyncio.sleep(0)
+        assert isinstance(ask(), Miss)  # one follower is all there may be
+        led.store.begin(Response(200, Fields([(b"Cache-Control", b"max-age=60")]), b"hello"))
+        led.store.write(b"hello")
+        led.store.commit()
+        found = await follows
+        assert isinstance(found, Hit) and found.status == "collapsed"
+        assert isinstance(ask(), Hit)
+
+    run(main())
+
+
+@pytest.mark.parametrize("end", ["commit", "discard"])
+def test_fetch_may_end_before_a_follower_gets_to_wait(end: str) -> None:
+    async def main() -> None:
+        stand = Stand()
+        led = stand.cache.headgate_cache(exchange_for(Ask()))
+        assert isinstance(led, Miss) and led.store is not None
+        late = stand.cache.headgate_cache(exchange_for(Ask()))
+        assert isinstance(late, Awaitable)
+        led.store.begin(Response(200, Fields([(b"Cache-Control", b"max-age=60")]), b""))
+        getattr(led.store, end)()
+        found = await late
+        assert isinstance(found, Hit if end == "commit" else Miss)
+        assert asyncio.get_running_loop().time() == 0.0  # it waited for nothing
+        if isinstance(found, Miss) and found.store is not None:
+            found.store.discard()
+        assert len(stand.cache.shelf.flights) == 0
 
     run(main())
 
