@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 
 from ..ext.head_scan import BodyScan
@@ -20,25 +21,135 @@ from .forwarded import Origin
 from .outgoing import Outgoing
 from .prefill import tokens_allowed
 from .record import Record
-from .snapshot import RouteProgram
+from .snapshot import Groups, RouteProgram
 from .upstream.cluster import Cluster
 from .upstream.dispatch import Dispatch
 from .upstream.work import Served, Work
 from .verdicts import CHAT_PATH, Target
 
 MAX_CALLS = 64
+MAX_COURSES = 4096
+MAX_ORDERS = 64
+
+Course = tuple[tuple[Target, ...], Plan]  # whom to ask, in this order, and how: but for the deadline
 
 
-def in_order(groups: tuple[tuple[Target, ...], ...]) -> tuple[Target, ...]:
+def in_order(groups: Groups) -> tuple[Target, ...]:
     """Return the targets in the order of trying: group by group, inside a group drawn by weight."""
     ordered: list[Target] = []
     for group in groups:
-        left = list(group)
-        while len(left) > 1:
-            chosen = random.choices(range(len(left)), [target.weight for target in left])[0]
-            ordered.append(left.pop(chosen))
-        ordered += left
+        if len(group) < 2:
+            ordered += group
+        else:
+            ordered += _drawn(group)
     return tuple(ordered)
+
+
+def _drawn(group: tuple[Target, ...]) -> list[Target]:
+    left, drawn = list(group), []
+    weight = sum([target.weight for target in group])
+    while len(left) > 1:
+        point = random.random() * weight
+        for chosen in left:
+            point -= chosen.weight
+            if point < 0:
+                break
+        left.remove(chosen)
+        drawn.append(chosen)
+        weight -= chosen.weight
+    return drawn + left
+
+
+def plan_of(
+    program: RouteProgram,
+    targets: tuple[Target, ...],
+    clusters: Mapping[str, Cluster],
+    *,
+    may_resend: bool,
+    is_prefilled: bool,
+) -> Plan:
+    """Return a route's plan for these targets, without a deadline. `is_prefilled`: answers may go on from a text."""
+    is_prefilled = is_prefilled and program.resume_tries > 0
+    return Plan(
+        timeouts=tuple([clusters[target.cluster].settings.timeouts for target in targets]),
+        deadline=float("inf"),
+        may_resend=may_resend,
+        max_attempts=program.max_attempts,
+        busy_wait_s=program.busy_wait_s,
+        commit=program.commit,
+        retry=program.retry,
+        fallback=program.fallback,
+        hedge=program.hedge,
+        hold=program.hold,
+        contexts=tuple([target.context for target in targets]),
+        resume_tries=program.resume_tries,
+        prefills=tuple([target.prefill is not None for target in targets]) if is_prefilled else (),
+    )
+
+
+class Courses:
+    """The courses that requests may take under one snapshot, made once for each route, groups and kind of request.
+
+    At most `MAX_COURSES` are kept, and of one with weights `MAX_ORDERS` orders. Where plugins make groups anew for each
+    request, all are forgotten from time to time.
+    """
+
+    __slots__ = ("_clusters", "_kept")
+
+    def __init__(self, clusters: Mapping[str, Cluster]) -> None:
+        self._clusters = clusters
+        self._kept: dict[tuple[int, int, bool, bool], _Kept] = {}
+
+    @property
+    def num_kept(self) -> int:
+        """How many are kept, each in all its orders."""
+        return len(self._kept)
+
+    def draw(self, program: RouteProgram, groups: Groups, may_resend: bool, is_prefilled: bool = False) -> Course:
+        """Return a course: group by group, inside a group drawn by weight. Its plan is to be used `at` a deadline.
+
+        For what `plan_of` says; a request without fallback, or for an upgrade, has a plan of its own.
+        """
+        kept = self._kept.get((id(program), id(groups), may_resend, is_prefilled))
+        if kept is None:
+            kept = self._keep(program, groups, may_resend, is_prefilled)
+        return kept.only or kept.drawn(self._clusters)
+
+    def _keep(self, program: RouteProgram, groups: Groups, may_resend: bool, is_prefilled: bool) -> _Kept:
+        if len(self._kept) >= MAX_COURSES:
+            self._kept.clear()
+        kept = _Kept(program, groups, may_resend, is_prefilled)
+        if all(len(group) < 2 for group in groups):
+            kept.only = kept.drawn(self._clusters)
+        self._kept[id(program), id(groups), may_resend, is_prefilled] = kept
+        return kept
+
+
+class _Kept:
+    """The courses through some groups. Holds what it is found by, so that nothing else gets the same `id`."""
+
+    __slots__ = ("_groups", "_is_prefilled", "_may_resend", "_orders", "_program", "only")
+
+    def __init__(self, program: RouteProgram, groups: Groups, may_resend: bool, is_prefilled: bool) -> None:
+        self._program = program
+        self._groups = groups
+        self._may_resend = may_resend
+        self._is_prefilled = is_prefilled
+        self._orders: dict[tuple[int, ...], Course] = {}
+        self.only: Course | None = None  # where there is only one order
+
+    def drawn(self, clusters: Mapping[str, Cluster]) -> Course:
+        targets = in_order(self._groups)
+        key = tuple(map(id, targets))
+        course = self._orders.get(key)
+        if course is None:
+            plan = plan_of(
+                self._program, targets, clusters, may_resend=self._may_resend, is_prefilled=self._is_prefilled
+            )
+            course = targets, plan
+            if len(self._orders) < MAX_ORDERS:
+                self._orders[key] = course
+        return course
 
 
 class TargetCalls:
@@ -138,29 +249,19 @@ class TargetCalls:
 
     def _plan(self, program: RouteProgram, targets: tuple[Target, ...]) -> Plan:
         request = self._exchange.request
-        return Plan(
-            timeouts=tuple(self._clusters[target.cluster].settings.timeouts for target in targets),
-            deadline=self._exchange.deadline,
+        is_chat = program.view.is_inference and request.path.endswith(CHAT_PATH)
+        plan = plan_of(
+            program,
+            targets,
+            self._clusters,
             may_resend=program.may_resend(request.method, request.fields) and not request.is_upgrade,
-            is_fallback_allowed=not self._exchange.is_fallback_off,
-            max_attempts=program.max_attempts,
-            busy_wait_s=program.busy_wait_s,
-            commit="head" if request.is_upgrade else program.commit,
-            retry=program.retry,
-            fallback=program.fallback,
-            hedge=program.hedge if not request.is_upgrade else None,
-            hold=program.hold if not request.is_upgrade else None,
-            contexts=tuple(target.context for target in targets),
-            resume_tries=program.resume_tries,
-            prefills=self._prefills(program, targets),
+            is_prefilled=is_chat and self._num_choices <= 1,
         )
-
-    def _prefills(self, program: RouteProgram, targets: tuple[Target, ...]) -> tuple[bool, ...]:
-        """Return which targets go on from a text, where this could be the request for one."""
-        is_chat = program.view.is_inference and self._exchange.request.path.endswith(CHAT_PATH)
-        if not is_chat or not program.resume_tries or self._num_choices > 1:
-            return ()
-        return tuple(target.prefill is not None for target in targets)
+        if self._exchange.is_fallback_off:
+            plan = replace(plan, is_fallback_allowed=False)
+        if request.is_upgrade:
+            plan = replace(plan, commit="head", hedge=None, hold=None)
+        return plan.at(self._exchange.deadline)
 
     def _tokens_allowed(self) -> float:
         return tokens_allowed(self._body.replay.joined()) if self._is_body_whole() else 0

@@ -19,6 +19,8 @@ class Report(StrEnum):
     NEUTRAL = "neutral"  # busy, the client's own fault, gone, or lost against another attempt
 
 
+OK = Report.OK  # by itself, as every exchange that goes well asks for it
+
 _SILENT = frozenset({"connect_timeout", "silent", "first_event_timeout", "stalled"})
 
 

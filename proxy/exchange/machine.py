@@ -21,7 +21,7 @@ from . import patience
 from .attempt import ANSWERING, AWAITING_EVENT, AWAITING_HEAD, CONNECTING, FIRST, OVER, Attempt
 from .choice import Choice
 from .command import COMMIT, HOLD, WAIT, Break, Command, GiveUp
-from .gate import OPEN_GATE, Gate, Report, report_of
+from .gate import OK, OPEN_GATE, Gate, Report, report_of
 from .plan import BUSY_STATUSES, Plan
 from .states import BROKEN, COMMITTED, DONE, ENDED, FAILED, GONE, HOLDING, IDLE, OPENING, RESUMING, State, out_of_order
 
@@ -126,7 +126,7 @@ class ExchangeMachine:
             return WAIT
         if self.state is RESUMING and status != 200:
             return self._refused(attempt, status, now, retry_after_s)
-        if self.state is OPENING:
+        if (status in self._plan.faults or is_too_long) and self.state is OPENING:
             better = self._better(attempt, status, now, retry_after_s, is_too_long)
             if better is not None:
                 return better
@@ -165,7 +165,7 @@ class ExchangeMachine:
             return
         if self.state is not COMMITTED and self.state is not HOLDING:
             raise out_of_order(self.state, COMMITTED, HOLDING)
-        self._part(attempt, Report.OK, now)
+        self._part(attempt, OK, now)
         self.state = DONE
 
     # -- reports: what goes wrong
@@ -256,8 +256,7 @@ class ExchangeMachine:
             return WAIT
         if not self._is_replayable or (has_sent and not self._plan.may_resend):
             return None
-        attempt_after = self._choices().after(kind, now, status, retry_after_s)
-        if attempt_after is None:
+        if (attempt_after := self._choices().after(kind, now, status, retry_after_s)) is None:
             return None
         self.state = OPENING
         return self._begin(attempt_after)
@@ -334,7 +333,8 @@ class ExchangeMachine:
 
     def _part(self, attempt: Attempt, report: Report, now: float) -> None:
         self._tell(attempt, report, now)
-        self._leave(attempt)
+        attempt.phase = OVER
+        self.running.remove(attempt)
 
     def _leave(self, attempt: Attempt) -> None:
         attempt.phase = OVER

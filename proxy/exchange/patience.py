@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .attempt import AWAITING_EVENT, AWAITING_HEAD, Attempt
+from .attempt import ANSWERING, AWAITING_EVENT, AWAITING_HEAD, Attempt
 from .plan import Plan
 
 NEVER = float("inf")
@@ -21,19 +21,19 @@ def begin_by(plan: Plan, attempt: Attempt, num_others: int) -> float:
 
 def timer(plan: Plan, attempt: Attempt, num_others: int) -> tuple[float, str]:
     """Return when an attempt that has a connection fails by itself, and the error that this is."""
-    timeouts = plan.timeouts[attempt.target]
-    if attempt.phase is AWAITING_HEAD:
-        instant, kind = min(attempt.since + timeouts.head_s, begin_by(plan, attempt, num_others)), "silent"
-    elif attempt.phase is AWAITING_EVENT:
-        until = begin_by(plan, attempt, num_others)
-        instant, kind = min(attempt.since + timeouts.first_event_s, until), "first_event_timeout"
+    timeouts, phase, since = plan.timeouts[attempt.target], attempt.phase, attempt.since
+    if phase is AWAITING_HEAD:
+        instant, kind = since + timeouts.head_s, "silent"
+    elif phase is AWAITING_EVENT:
+        instant, kind = since + timeouts.first_event_s, "first_event_timeout"
     else:
-        instant, kind = attempt.since + _idle_s(plan, attempt, num_others), "stalled"
-    return (instant, kind) if instant < plan.deadline else (plan.deadline, "deadline")
-
-
-def _idle_s(plan: Plan, attempt: Attempt, num_others: int) -> float:
-    idle_s = plan.timeouts[attempt.target].idle_s
-    if not num_others:
-        return idle_s
-    return min(idle_s, max(LEAST_IDLE_S, (plan.deadline - attempt.since) / (num_others + 2)))
+        instant, kind = since + timeouts.idle_s, "stalled"
+    deadline = plan.deadline
+    if num_others:
+        if phase is ANSWERING:
+            until = since + max(LEAST_IDLE_S, (deadline - since) / (num_others + 2))
+        else:
+            until = attempt.share_from + (deadline - attempt.share_from) / (num_others + 2)
+        if until < instant:
+            instant = until
+    return (instant, kind) if instant < deadline else (deadline, "deadline")

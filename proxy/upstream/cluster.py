@@ -61,7 +61,8 @@ class Member(MemberState):
 class Cluster:
     """Endpoints with their pools and their health. Kept over reloads while its settings are the same.
 
-    `budget` bounds retries over all exchanges, `hedges` attempts beside slow ones; every first attempt is a deposit.
+    `budget` bounds retries over all exchanges, `hedges` attempts beside slow ones; each is a share of `first_attempts`.
+    `has_choice`: there is more than one endpoint.
     `last_failure` tells of the attempt that failed last, for the log of exchanges that it costs theirs.
     """
 
@@ -71,6 +72,8 @@ class Cluster:
         "_random",
         "balancer",
         "budget",
+        "first_attempts",
+        "has_choice",
         "hedges",
         "last_failure",
         "members",
@@ -82,9 +85,13 @@ class Cluster:
         health = settings.health
         self.settings = settings
         self.members: Sequence[Member] = [Member(endpoint, settings.pool) for endpoint in settings.endpoints]
+        self.has_choice = len(self.members) > 1
         self.outlier = OutlierDetector(health.outlier, self.members)
         self.budget = RetryBudget(health.budget.ratio, health.budget.floor_per_s, health.budget.window_s)
-        self.hedges = RetryBudget(_HEDGE_RATIO, _HEDGE_FLOOR_PER_S, health.budget.window_s)
+        self.first_attempts = self.budget.deposits
+        self.hedges = RetryBudget(
+            _HEDGE_RATIO, _HEDGE_FLOOR_PER_S, health.budget.window_s, deposits=self.first_attempts
+        )
         self.balancer: Balancer[Member] = Balancer(health.slow_start_s, random)
         self._random = random
         self._breakers: OrderedDict[str | None, Breaker] = OrderedDict()  # the one used last is at the end
@@ -96,20 +103,16 @@ class Cluster:
 
         `num_active` is counted here, before any wait, so that a burst does not fall on one member.
         """
-        eligible = self.outlier.eligible(now)
-        others = [member for member in eligible if member not in tried] if tried else eligible
-        chosen = self.balancer.choose(others or eligible, now)
+        candidates = self.members if self.outlier.is_calm else self.outlier.eligible(now)
+        if tried:
+            candidates = [member for member in candidates if member not in tried] or candidates
+        chosen = self.balancer.choose(candidates, now) if self.has_choice else candidates[0]
         chosen.num_active += 1
         return chosen
 
-    def deposit(self, now: float) -> None:
-        """An exchange makes its first attempt here: retries and hedges are a share of these."""
-        self.budget.deposit(now)
-        self.hedges.deposit(now)
-
     def observe(self, member: Member, latency_s: float, now: float) -> None:
         """Take how long an attempt at `member` took: from the request to the head, or to the first event."""
-        if len(self.members) > 1:
+        if self.has_choice:
             self.balancer.observe(member, latency_s, now)
 
     def report(self, member: Member, outcome: Outcome, now: float) -> None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..exchange.attempt import Attempt, Purpose
-from ..exchange.gate import Report
+from ..exchange.gate import OK, Report
 from ..verdicts import Target
 from .cluster import Cluster, Member
 from .health.breaker import Admission, Breaker
 from .health.outcome import Outcome
 
+# An enumeration's members are slow to look up, and these are asked for with every request.
+_FIRST, _RESUME = Purpose.FIRST, Purpose.RESUME
+_OPEN, _PROBE = Admission.OPEN, Admission.PROBE
+
 _OUTCOMES = {
-    Report.OK: Outcome.OK,
     Report.FAILED: Outcome.FAILED,
     Report.SILENT: Outcome.FAILED,
     Report.DOWN: Outcome.NEUTRAL,
@@ -50,17 +53,23 @@ class ClusterGate:
 
     def admit(self, target: int, purpose: Purpose, now: float) -> Ticket | None:
         """Take what an attempt needs; None where it would be in vain, the breaker is open, or the budget used up."""
-        if purpose is Purpose.RESUME and self.continuing is not None and target not in self.continuing:
+        if purpose is _RESUME and self.continuing is not None and target not in self.continuing:
             return None
         wanted = self._targets[target]
         cluster = self._clusters[wanted.cluster]
         breaker = cluster.breaker(wanted.model)
-        if purpose is Purpose.FIRST:
+        if purpose is not _FIRST:
+            return self._further(target, purpose, cluster, breaker, now)
+        is_probe = False
+        if not breaker.is_calm:
             admission = breaker.admit(now)
-            if admission is Admission.OPEN:
+            if admission is _OPEN:
                 return None
-            cluster.deposit(now)
-            return Ticket(cluster, breaker, admission is Admission.PROBE)
+            is_probe = admission is _PROBE
+        cluster.first_attempts.add(now)
+        return Ticket(cluster, breaker, is_probe)
+
+    def _further(self, target: int, purpose: Purpose, cluster: Cluster, breaker: Breaker, now: float) -> Ticket | None:
         if purpose is Purpose.HEDGE:
             is_spare = breaker.peek(now) is Admission.CLOSED and cluster.hedges.withdraw(now)
             return Ticket(cluster, breaker, False) if is_spare else None
@@ -95,13 +104,22 @@ class ClusterGate:
         ticket = attempt.ticket
         if not isinstance(ticket, Ticket):
             return
+        if report is not OK:
+            self._ended_badly(ticket, report, now)
+            return
+        # Mostly there is nothing that a success could make good.
+        member, breaker = ticket.member, ticket.breaker
+        if member is not None and member.num_failures:
+            ticket.cluster.report(member, Outcome.OK, now)
+        if not breaker.is_calm:
+            breaker.succeeded(now, ticket.number)
+
+    def _ended_badly(self, ticket: Ticket, report: Report, now: float) -> None:
         if report is Report.SILENT and self._is_hurried:
             report = Report.NEUTRAL  # or one client in a hurry could put a slow target out of order for all
         if ticket.member is not None:
             ticket.cluster.report(ticket.member, _OUTCOMES[report], now)
-        if report is Report.OK:
-            ticket.breaker.succeeded(now, ticket.number)
-        elif report is not Report.NEUTRAL:
+        if report is not Report.NEUTRAL:
             ticket.breaker.failed(now, ticket.number, ticket.member)
         else:
             ticket.breaker.abandoned(now, ticket.number)

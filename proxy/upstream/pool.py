@@ -41,10 +41,13 @@ class ConnectionPool:
         "_idle",
         "_is_closed",
         "_limits",
+        "_loop",
         "_num_open",
         "_reaper",
         "_waiters",
     )
+
+    _loop: asyncio.AbstractEventLoop  # known from the first `acquire` on; to ask for it takes a system call
 
     def __init__(self, endpoint: Endpoint, limits: PoolLimits) -> None:
         self._endpoint = endpoint
@@ -78,10 +81,10 @@ class ConnectionPool:
         `deadline` is an instant of the loop's clock. Raises: GatewayError `connect_failed`, `connect_timeout`,
         `tls_failed`, `pool_full`, `deadline`. Cancel: nothing is lost.
         """
-        loop = asyncio.get_running_loop()
+        loop = self._loop = asyncio.get_running_loop()
         if loop.time() >= deadline:
             raise GatewayError("deadline", f"no time left to connect to {self._endpoint.authority}")
-        wire = None if fresh else self._take_idle(loop.time())
+        wire = None if fresh else self.take_idle(loop.time())
         if wire is None and not self._take_slot(fresh):
             wire = await self._wait(deadline, fresh)
             if wire is not None and not wire.is_quiet():
@@ -89,7 +92,39 @@ class ConnectionPool:
                 wire = None
         if wire is None:
             wire = await self._open(deadline)
-        return UpstreamConnection(wire, self._head_limits, self._give_back)
+        return UpstreamConnection(wire, self._head_limits, self.give_back)
+
+    def take_idle(self, now: float) -> Wire | None:
+        """Return the connection used last that is idle and quiet, or None: then `acquire` is the way to one.
+
+        Whoever takes one gives it back, exactly once. Cost: one system call for each connection looked at.
+        """
+        while self._idle:
+            wire = self._idle.pop()
+            wire.unpark()
+            if now < wire.idle_until and wire.is_quiet():
+                return wire
+            self._drop(wire)
+        return None
+
+    def give_back(self, wire: Wire, is_reusable: bool) -> None:
+        """Take a connection back from its exchange; one that is not reusable is being closed already.
+
+        Reusable: the exchange is whole in both directions, and no byte is left that nobody has read.
+        """
+        if not is_reusable:
+            self._free_slot()
+            return
+        waiter = self._next_waiter() if self._waiters else None
+        if waiter is not None:
+            future, fresh = waiter
+            if fresh:
+                wire.abort()
+            future.set_result(None if fresh else wire)
+        elif self._is_closed or len(self._idle) >= self._limits.max_idle:
+            self._drop(wire)
+        else:
+            self._park(wire)
 
     def close(self) -> None:
         """Close idle connections now and busy ones when their exchange ends.
@@ -102,15 +137,6 @@ class ConnectionPool:
             self._reaper = None
         while self._idle:
             self._drop(self._idle.popleft())
-
-    def _take_idle(self, now: float) -> Wire | None:
-        while self._idle:
-            wire = self._idle.pop()
-            wire.unpark()
-            if now < wire.idle_until and wire.is_quiet():
-                return wire
-            self._drop(wire)
-        return None
 
     def _take_slot(self, fresh: bool) -> bool:
         if fresh and self._idle and self._num_open >= self._limits.max_connections:
@@ -145,7 +171,7 @@ class ConnectionPool:
         if wire is None:
             self._free_slot()
         elif wire.is_clean:
-            self._give_back(wire, True)
+            self.give_back(wire, True)
         else:
             self._drop(wire)
 
@@ -164,38 +190,20 @@ class ConnectionPool:
             self._free_slot()
             raise
 
-    def _give_back(self, wire: Wire, is_reusable: bool) -> None:
-        """Take a connection back from its exchange; one that is not reusable is being closed already."""
-        if not is_reusable:
-            self._free_slot()
-            return
-        waiter = self._next_waiter()
-        if waiter is not None:
-            future, fresh = waiter
-            if fresh:
-                wire.abort()
-            future.set_result(None if fresh else wire)
-        elif self._is_closed or len(self._idle) >= self._limits.max_idle:
-            self._drop(wire)
-        else:
-            self._park(wire)
-
     def _park(self, wire: Wire) -> None:
-        loop = asyncio.get_running_loop()
-        wire.idle_until = loop.time() + self._limits.idle_timeout_s
+        wire.idle_until = self._loop.time() + self._limits.idle_timeout_s
         wire.park(self._disturbed)
         self._idle.append(wire)
         if self._reaper is None:
-            self._reaper = loop.call_at(wire.idle_until, self._reap)
+            self._reaper = self._loop.call_at(wire.idle_until, self._reap)
 
     def _reap(self) -> None:
         """Close what was idle for too long."""
         self._reaper = None
-        loop = asyncio.get_running_loop()
-        while self._idle and self._idle[0].idle_until <= loop.time():
+        while self._idle and self._idle[0].idle_until <= self._loop.time():
             self._drop(self._idle.popleft())
         if self._idle:
-            self._reaper = loop.call_at(self._idle[0].idle_until, self._reap)
+            self._reaper = self._loop.call_at(self._idle[0].idle_until, self._reap)
 
     def _disturbed(self, wire: Wire) -> None:
         """An idle connection was closed, or bytes came on it that nobody asked for."""

@@ -60,14 +60,12 @@ class Balancer(Generic[AnyMember]):
 
     def cost(self, member: MemberState, now: float) -> float:
         """Return what another attempt at `member` costs; only comparisons mean something."""
-        load = self.latency_s(member, now) * (member.num_active + 1) / member.weight
+        mean_s = self._mean_s
+        latency_s = mean_s + (member.latency_s - mean_s) * exp((member.sampled_at - now) / TAU_S)
+        if latency_s < _LEAST_LATENCY_S:
+            latency_s = _LEAST_LATENCY_S
+        load = latency_s * (member.num_active + 1) / member.weight
         return load if member.well_since is None else load / self.slow_start(member, now)
-
-    def latency_s(self, member: MemberState, now: float) -> float:
-        """Return the latency expected of `member` at `now`."""
-        latency_s = self._mean_s
-        latency_s += (member.latency_s - latency_s) * exp((member.sampled_at - now) / TAU_S)
-        return latency_s if latency_s > _LEAST_LATENCY_S else _LEAST_LATENCY_S
 
     def slow_start(self, member: MemberState, now: float) -> float:
         """Return the share of its weight that `member` has: from `LEAST_SHARE` to 1, growing with time."""

@@ -75,6 +75,9 @@ class Breaker:
 
     `num_members` returns how many healthy endpoints the target has. Where reports name the endpoint, failures in a row
     must come from `failures` of them (or from all): one bad endpoint among good ones does not open the breaker.
+
+    `is_calm`: it is closed, and nothing counts against the target. Then `admit` answers `CLOSED` and `succeeded`
+    changes nothing, and whoever asks often need not call them.
     """
 
     __slots__ = (
@@ -89,6 +92,7 @@ class Breaker:
         "_ramp_since",
         "_settings",
         "_state",
+        "is_calm",
         "ticket",
     )
     # Known from the first opening on, or from the first probe, or from the first ramp.
@@ -107,6 +111,7 @@ class Breaker:
         self._num_failures = 0
         self._failed_members: set[Hashable] = set()  # of the failures in a row; bounded by the endpoints
         self._began = 0  # the first ticket that counts in the present state
+        self.is_calm = True
         self.ticket = 0
 
     def state(self, now: float) -> BreakerState:
@@ -156,6 +161,7 @@ class Breaker:
         if self._state is _CLOSED:
             self._num_failures = 0
             self._failed_members.clear()
+            self.is_calm = True
         elif self._is_probe(ticket):
             self._close(_RAMPING if self._settings.ramp else _CLOSED)
             self._ramp_since = now
@@ -195,6 +201,7 @@ class Breaker:
 
     def _count(self, now: float, member: Hashable) -> None:
         self._num_failures += 1
+        self.is_calm = False
         wanted = self._settings.failures
         if member is not None:
             self._failed_members.add(member)

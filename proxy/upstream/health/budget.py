@@ -21,6 +21,49 @@ class BudgetSettings:
     window_s: float = 10.0
 
 
+class Window:
+    """What happened in the last `window_s` seconds, counted in `NUM_BUCKETS` parts of it; the memory is fixed.
+
+    Between `recent` and `kept` lies the truth: the part that the window's beginning cuts is left out of the one, and
+    in the other as a whole.
+    """
+
+    __slots__ = ("_counts", "_newest", "_next_at", "_part_s", "_place", "kept")
+
+    def __init__(self, window_s: float) -> None:
+        self._part_s = window_s / NUM_BUCKETS
+        # One part more than the window has: it is cut by the window's beginning.
+        self._counts = [0] * (NUM_BUCKETS + 1)
+        self._newest = 0  # number of the part that is being filled
+        self._place = 0  # where it stands
+        self._next_at = self._part_s  # when the next one begins, but for the rounding of a product
+        self.kept = 0  # as of the last call
+
+    def add(self, now: float) -> None:
+        """Count one. It may count for the part before, where `now` is the very end of that."""
+        if now >= self._next_at:
+            self.advance(now)
+        self._counts[self._place] += 1
+        self.kept += 1
+
+    @property
+    def recent(self) -> int:
+        """How many there were in the parts that lie in the window as a whole, as of the last call."""
+        return self.kept - self._counts[(self._newest + 1) % (NUM_BUCKETS + 1)]
+
+    def advance(self, now: float) -> None:
+        """Forget the parts that have left the window. Cost: O(parts gone by), at most `NUM_BUCKETS` + 1."""
+        part = int(now // self._part_s)
+        if part <= self._newest:
+            return
+        for number in range(max(self._newest, part - NUM_BUCKETS - 1) + 1, part + 1):
+            place = number % (NUM_BUCKETS + 1)
+            self.kept -= self._counts[place]
+            self._counts[place] = 0
+        self._newest, self._place = part, part % (NUM_BUCKETS + 1)
+        self._next_at = (part + 1) * self._part_s
+
+
 class RetryBudget:
     """Retries and hedges of one cluster, bounded over a sliding window.
 
@@ -30,68 +73,39 @@ class RetryBudget:
 
     Time is kept in `NUM_BUCKETS` parts of the window, not in instants: what is granted is counted for up to one part
     longer than W, and a deposit is forgotten up to one part sooner, so the law holds exactly and the memory is fixed.
+    `deposits` are the first attempts: those of another budget over the same window, or of its own.
     Source: Finagle's retry budget (20 % and 10/s, over 10 s).
     """
 
-    __slots__ = (
-        "_deposits",
-        "_floor",
-        "_granted",
-        "_newest",
-        "_num_deposits",
-        "_num_granted",
-        "_part_s",
-        "_place",
-        "_ratio",
-    )
+    __slots__ = ("_floor", "_granted", "_ratio", "deposits")
 
-    def __init__(self, ratio: float = 0.2, floor_per_s: float = 10.0, window_s: float = 10.0) -> None:
+    def __init__(
+        self, ratio: float = 0.2, floor_per_s: float = 10.0, window_s: float = 10.0, *, deposits: Window | None = None
+    ) -> None:
         if not (ratio >= 0 and floor_per_s >= 0 and window_s > 0):
             got = f"{ratio}, {floor_per_s}/s over {window_s} s"
             raise ValueError(f"expected ratio and floor of at least 0 over a window above 0 s, got {got}")
         self._ratio = ratio
         self._floor = floor_per_s * window_s
-        self._part_s = window_s / NUM_BUCKETS
-        # One part more than the window has: it is cut by the window's beginning.
-        self._deposits = [0] * (NUM_BUCKETS + 1)
-        self._granted = [0] * (NUM_BUCKETS + 1)
-        self._num_deposits = 0
-        self._num_granted = 0
-        self._newest = 0  # number of the part that is being filled
-        self._place = 0  # where it stands
+        self._granted = Window(window_s)
+        self.deposits = Window(window_s) if deposits is None else deposits
 
     def deposit(self, now: float) -> None:
         """Count the first attempt of an exchange."""
-        self._advance(now)
-        self._deposits[self._place] += 1
-        self._num_deposits += 1
+        self.deposits.add(now)
 
     def withdraw(self, now: float) -> bool:
         """Whether one more attempt may be made now; if so it is counted. To be asked before each retry or hedge."""
-        self._advance(now)
-        if self._left() < 1:
+        if self._left(now) < 1:
             return False
-        self._granted[self._place] += 1
-        self._num_granted += 1
+        self._granted.add(now)
         return True
 
     def remaining(self, now: float) -> float:
         """Return how many more attempts would be granted now."""
-        self._advance(now)
-        return max(0.0, self._left())
+        return max(0.0, self._left(now))
 
-    def _left(self) -> float:
-        oldest = self._deposits[(self._newest + 1) % (NUM_BUCKETS + 1)]  # may lie before the window
-        return self._ratio * (self._num_deposits - oldest) + self._floor - self._num_granted
-
-    def _advance(self, now: float) -> None:
-        """Forget the parts that have left the window. Cost: O(parts gone by), at most `NUM_BUCKETS` + 1."""
-        part = int(now // self._part_s)
-        if part <= self._newest:
-            return
-        for number in range(max(self._newest, part - NUM_BUCKETS - 1) + 1, part + 1):
-            place = number % (NUM_BUCKETS + 1)
-            self._num_deposits -= self._deposits[place]
-            self._num_granted -= self._granted[place]
-            self._deposits[place] = self._granted[place] = 0
-        self._newest, self._place = part, part % (NUM_BUCKETS + 1)
+    def _left(self, now: float) -> float:
+        self.deposits.advance(now)
+        self._granted.advance(now)
+        return self._ratio * self.deposits.recent + self._floor - self._granted.kept

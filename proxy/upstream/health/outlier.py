@@ -41,10 +41,11 @@ class OutlierDetector(Generic[AnyMember]):
     """Which members of one cluster are healthy: not ejected, and not found bad by active checks.
 
     Checks may find any number of members bad; the share that bounds ejections does not bound them, the panic threshold
-    serves both. While a member is out nothing is counted against it.
+    serves both. While a member is out nothing is counted against it. `is_calm`: all were healthy when this was last
+    looked at, so `eligible` would return all.
     """
 
-    __slots__ = ("_ejected", "_max_ejected", "_members", "_num_bad", "_settings")
+    __slots__ = ("_ejected", "_max_ejected", "_members", "_num_bad", "_settings", "is_calm")
 
     def __init__(self, settings: OutlierSettings, members: Sequence[AnyMember]) -> None:
         self._settings = settings
@@ -52,6 +53,7 @@ class OutlierDetector(Generic[AnyMember]):
         self._max_ejected = settings.max_ejected(len(members))
         self._ejected: list[AnyMember] = []
         self._num_bad = 0
+        self.is_calm = True
 
     def succeeded(self, member: AnyMember) -> None:
         """An attempt at `member` succeeded."""
@@ -82,15 +84,16 @@ class OutlierDetector(Generic[AnyMember]):
                 member.ejected_until = now
             member.num_failures = 0
             member.well_since = now
+        self._note()
 
     def eligible(self, now: float) -> Sequence[AnyMember]:
         """Return the members that may be asked: the healthy ones, or all in a panic. Never empty.
 
         Cost: O(1) while all are healthy, else O(members).
         """
-        if self._ejected:
+        if not self.is_calm:
             self._settle(now)
-        if not self._ejected and not self._num_bad:
+        if self.is_calm:
             return self._members
         healthy = [member for member in self._members if self._is_healthy(member, now)]
         is_panic = not healthy or len(healthy) < self._settings.panic * len(self._members) - 1e-9
@@ -115,6 +118,7 @@ class OutlierDetector(Generic[AnyMember]):
         member.num_ejections += 1
         member.ejected_until = now + settings.ejection_s(member.num_ejections)
         self._ejected.append(member)
+        self._note()
 
     def _settle(self, now: float) -> None:
         """Take members in whose ejection is over."""
@@ -122,6 +126,10 @@ class OutlierDetector(Generic[AnyMember]):
             self._ejected.remove(member)
             member.num_failures = 0
             member.well_since = member.ejected_until
+            self._note()
+
+    def _note(self) -> None:
+        self.is_calm = not self._ejected and not self._num_bad
 
 
 def _is_out(member: MemberState, now: float) -> bool:

@@ -43,6 +43,51 @@ def test_a_waiter_gets_the_connection_that_becomes_free(run: Run, serve: Serve) 
     assert server.num_connections == 2
 
 
+def test_an_idle_connection_is_taken_at_once_and_given_back(run: Run, serve: Serve) -> None:
+    server = serve(always_ok)
+
+    async def main() -> None:
+        now = asyncio.get_running_loop().time
+        with pool_for(server.port, max_connections=1) as pool:
+            assert pool.take_idle(now()) is None, "none is opened for this"
+            assert (await exchange(pool))[1] == b"ok"
+            wire = pool.take_idle(now())
+            assert wire is not None
+            assert (pool.num_idle, pool.num_busy) == (0, 1)
+            assert pool.take_idle(now()) is None
+            waiting = asyncio.ensure_future(exchange(pool))
+            await until(lambda: pool.num_waiting == 1)
+            pool.give_back(wire, True)
+            assert (await waiting)[1] == b"ok"
+            assert pool.take_idle(now()) is wire
+            wire.abort()
+            pool.give_back(wire, False)
+            assert (pool.num_idle, pool.num_busy) == (0, 0)
+
+    run(main())
+    assert server.num_connections == 1
+
+
+def test_what_is_taken_at_once_is_neither_too_old_nor_spoken_on(run: Run, serve: Serve) -> None:
+    def talks(peer: Peer) -> None:
+        if peer.read_request():
+            peer.send_while_taken(OK)
+        peer.send_while_taken(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        with pool_for(serve(always_ok).port, idle_timeout_s=5.0) as pool:
+            await exchange(pool)
+            assert pool.take_idle(loop.time() + 5.0) is None
+            assert (pool.num_idle, pool.num_busy) == (0, 0)
+        with pool_for(serve(talks).port) as pool:
+            await exchange(pool)
+            await until(lambda: pool.num_idle == 0 or pool.take_idle(loop.time()) is None)
+            assert (pool.num_idle, pool.num_busy) == (0, 0)
+
+    run(main())
+
+
 @pytest.mark.parametrize("is_fresh", [True, False])
 def test_an_aborted_connection_leaves_its_slot_to_a_waiter(run: Run, serve: Serve, is_fresh: bool) -> None:
     async def main() -> None:

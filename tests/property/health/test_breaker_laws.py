@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -17,6 +19,7 @@ SETTINGS = st.builds(
     ramp=st.sampled_from(((0.1, 0.25, 0.5, 1.0), (0.5,), ())),
     ramp_step_s=st.sampled_from((1.0, 2.0)),
 )
+SLOTS = set(Breaker.__slots__) - {"_settings", "_num_members"}
 LOOK_AHEAD = (0, 1, 2, 5, 9, 10, 20, 30, 41)
 
 
@@ -92,6 +95,15 @@ class Breakers(RuleBasedStateMachine):
         assert self.breaker.state(self.now) is self.model.state_at(self.now)
         for seconds in LOOK_AHEAD:
             assert self.breaker.peek(self.now + seconds) is self.model.admission_at(self.now + seconds)
+
+    @invariant()
+    def while_it_is_calm_it_need_not_be_asked_or_told(self) -> None:
+        if not self.breaker.is_calm:
+            return
+        told = deepcopy(self.breaker)
+        assert told.admit(self.now) is Admission.CLOSED
+        told.succeeded(self.now, told.ticket)
+        assert [getattr(told, name, None) for name in SLOTS] == [getattr(self.breaker, name, None) for name in SLOTS]
 
     @invariant()
     def at_most_one_probe_is_out(self) -> None:

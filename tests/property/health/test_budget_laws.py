@@ -8,7 +8,7 @@ from fractions import Fraction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headgate.proxy.upstream.health.budget import NUM_BUCKETS, RetryBudget
+from headgate.proxy.upstream.health.budget import NUM_BUCKETS, RetryBudget, Window
 
 WINDOW = NUM_BUCKETS  # ticks, so that a part of the window is one
 RATIOS = st.sampled_from((0.0, 0.125, 0.25, 0.5, 1.0))
@@ -89,8 +89,27 @@ def test_p6_no_window_anywhere_holds_more_than_twice_its_length_allows(
 def test_p6_the_memory_does_not_grow(steps: list[tuple[int, int, int]]) -> None:
     budget = RetryBudget(0.25, 0.5, WINDOW)
     drive(budget, steps, 0.25, 0.5)
-    sizes = [len(value) for name in budget.__slots__ if isinstance(value := getattr(budget, name), list)]
-    assert sizes == [NUM_BUCKETS + 1] * 2
+    parts = [getattr(budget, name) for name in budget.__slots__]
+    windows = [part for part in parts if isinstance(part, Window)]
+    kept = [getattr(window, name) for window in windows for name in window.__slots__]
+    assert [len(value) for value in kept if isinstance(value, list)] == [NUM_BUCKETS + 1] * 2
+
+
+@given(STEPS)
+def test_p6_budgets_that_share_their_deposits_grant_as_they_would_alone(steps: list[tuple[int, int, int]]) -> None:
+    retries, hedges = RetryBudget(0.5, 0.25, WINDOW), RetryBudget(0.125, 0.5, WINDOW)
+    shared = RetryBudget(0.5, 0.25, WINDOW)
+    beside = RetryBudget(0.125, 0.5, WINDOW, deposits=shared.deposits)
+    now = 1000.0
+    for quarters, num_requests, num_asks in steps:
+        now += quarters / 4
+        for _ in range(num_requests):
+            retries.deposit(now)
+            hedges.deposit(now)
+            shared.deposit(now)
+        for number in range(num_asks):
+            alone, together = (hedges, beside) if number % 2 else (retries, shared)
+            assert together.withdraw(now) is alone.withdraw(now)
 
 
 @given(STEPS)

@@ -89,6 +89,8 @@ class Members(RuleBasedStateMachine):
     def look(self) -> None:
         """Not after each step: what is out of date is found by whoever comes next."""
         assert set(self.cluster.outlier.eligible(self.now)) == self.eligible()
+        num_out = sum(known.is_bad or known.is_out(self.now) for known in self.known.values())
+        assert self.cluster.outlier.is_calm is (num_out == 0)
         assert [m.well_since for m in self.known] == [known.well_since(self.now) for known in self.known.values()]
 
     def eligible(self) -> set[Member]:
@@ -151,6 +153,11 @@ class Members(RuleBasedStateMachine):
         num_bad = sum(known.is_bad or known.is_out(self.now) for known in self.known.values())
         assert self.cluster.outlier.num_ejected(self.now) == num_out
         assert self.cluster.outlier.num_healthy(self.now) == len(self.known) - num_bad
+
+    @invariant()
+    def p19_calm_are_only_clusters_whose_members_are_all_healthy(self) -> None:
+        num_healthy = self.cluster.outlier.num_healthy(self.now)
+        assert not self.cluster.outlier.is_calm or num_healthy == len(self.known)
 
     @invariant()
     def p19_at_most_a_share_or_one_is_out(self) -> None:
@@ -232,9 +239,9 @@ def test_p20_a_spike_counts_at_once_and_fades(samples: list[tuple[float, float]]
     for wait_s, latency_s in samples:
         now += wait_s
         cluster.balancer.observe(member, latency_s, now)
-        assert cluster.balancer.latency_s(member, now) >= min(latency_s, 5.0) - 1e-9
+        assert cluster.balancer.cost(member, now) >= min(latency_s, 5.0) - 1e-9
     slowest = max(latency_s for _, latency_s in samples)
-    assert cluster.balancer.latency_s(member, now) <= max(slowest, 1e-6) + 1e-9
-    mean_s = cluster.balancer.latency_s(unknown, now)
-    assert abs(cluster.balancer.latency_s(member, now + 200) - mean_s) < 1e-6
-    assert abs(cluster.balancer.latency_s(other, now + 200) - mean_s) < 1e-6
+    assert cluster.balancer.cost(member, now) <= max(slowest, 1e-6) + 1e-9
+    mean_s = cluster.balancer.cost(unknown, now)
+    assert abs(cluster.balancer.cost(member, now + 200) - mean_s) < 1e-6
+    assert abs(cluster.balancer.cost(other, now + 200) - mean_s) < 1e-6

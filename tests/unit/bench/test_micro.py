@@ -10,7 +10,18 @@ from random import Random
 
 import pytest
 
-from bench.micro import cache_core, cache_replay, head_scan, hooks, http1, limiter_cells, machine, route_table, sse
+from bench.micro import (
+    cache_core,
+    cache_replay,
+    head_scan,
+    hooks,
+    http1,
+    limiter_cells,
+    machine,
+    plain_exchange,
+    route_table,
+    sse,
+)
 from bench.micro.frame import Benchmark, Row, least
 from headgate.ext.cache_core import POLICIES
 
@@ -75,10 +86,21 @@ def test_a_target_that_is_missed_is_shown_and_sets_the_exit_code(
         (http1.BENCHMARK, {"compiled"}),
         (limiter_cells.BENCHMARK, {"compiled"}),
         (machine.BENCHMARK, {"exchange machine"}),
+        (plain_exchange.BENCHMARK, {"exchange", "with a connection"}),
         (route_table.BENCHMARK, {"compiled"}),
         (sse.BENCHMARK, {"compiled"}),
     ],
-    ids=["cache_core", "head_scan", "hooks", "http1", "limiter_cells", "machine", "route_table", "sse"],
+    ids=[
+        "cache_core",
+        "head_scan",
+        "hooks",
+        "http1",
+        "limiter_cells",
+        "machine",
+        "plain_exchange",
+        "route_table",
+        "sse",
+    ],
 )
 def test_each_runs_and_holds_ours_to_a_target(
     benchmark: Benchmark, subjects: set[str], capsys: pytest.CaptureFixture[str]

@@ -32,20 +32,20 @@ def test_a_member_without_a_sample_costs_as_much_as_the_mean() -> None:
     assert chooser.cost(members[0], 0.0) == chooser.cost(members[1], 0.0) > 0
     chooser.observe(members[0], 0.1, 0.0)
     chooser.observe(members[1], 0.3, 0.0)
-    assert chooser.latency_s(members[2], 0.0) == pytest.approx(0.2)
+    assert chooser.cost(members[2], 0.0) == pytest.approx(0.2)
 
 
 def test_before_the_first_sample_no_member_is_expected_to_be_slow() -> None:
-    assert 0 < balancer().latency_s(MemberState(), 0.0) < 0.001
+    assert 0 < balancer().cost(MemberState(), 0.0) < 0.001
 
 
 def test_the_mean_is_that_of_the_last_samples() -> None:
     chooser, member, unknown = balancer(), MemberState(), MemberState()
     for number in range(800):
         chooser.observe(member, 1.0 if number < 500 else 0.1, 10.0)
-    assert 0.1 <= chooser.latency_s(unknown, 10.0) < 0.11
+    assert 0.1 <= chooser.cost(unknown, 10.0) < 0.11
     chooser.observe(member, 0.3, 900.0)
-    assert chooser.latency_s(member, 900.0) == pytest.approx(0.3)
+    assert chooser.cost(member, 900.0) == pytest.approx(0.3)
 
 
 def test_a_sample_is_a_sixty_fourth_of_the_mean_once_there_are_as_many() -> None:
@@ -54,14 +54,14 @@ def test_a_sample_is_a_sixty_fourth_of_the_mean_once_there_are_as_many() -> None
         chooser.observe(member, 1.0, 0.0)
     for latency_s, mean_s in ((65.0, 2.0), (66.0, 3.0)):
         chooser.observe(member, latency_s, 0.0)
-        assert chooser.latency_s(unknown, 0.0) == pytest.approx(mean_s)
+        assert chooser.cost(unknown, 0.0) == pytest.approx(mean_s)
 
 
 def test_faster_samples_pull_a_peak_down_within_tens_of_seconds() -> None:
     chooser, member, kept = balancer(), MemberState(), exp(-1)
     chooser.observe(member, 5.0, 100.0)
     chooser.observe(member, 1.0, 110.0)
-    assert chooser.latency_s(member, 110.0) == pytest.approx(5 * kept + 1 * (1 - kept))
+    assert chooser.cost(member, 110.0) == pytest.approx(5 * kept + 1 * (1 - kept))
 
 
 def test_without_news_it_drifts_to_the_mean_within_tens_of_seconds() -> None:
@@ -69,7 +69,7 @@ def test_without_news_it_drifts_to_the_mean_within_tens_of_seconds() -> None:
     for _ in range(3):
         chooser.observe(other, 1.0, 100.0)
     chooser.observe(member, 5.0, 100.0)
-    assert chooser.latency_s(member, 110.0) == pytest.approx(5 * kept + 2 * (1 - kept))
+    assert chooser.cost(member, 110.0) == pytest.approx(5 * kept + 2 * (1 - kept))
 
 
 def test_a_spike_counts_in_full_and_is_forgotten_with_time() -> None:
@@ -78,11 +78,11 @@ def test_a_spike_counts_in_full_and_is_forgotten_with_time() -> None:
         chooser.observe(other, 0.1, 0.0)
     chooser.observe(member, 0.1, 0.0)
     chooser.observe(member, 5.0, 1.0)
-    assert chooser.latency_s(member, 1.0) == pytest.approx(5.0)
+    assert chooser.cost(member, 1.0) == pytest.approx(5.0)
     chooser.observe(member, 0.1, 1.0)
-    assert chooser.latency_s(member, 1.0) == pytest.approx(5.0), "a fast one at the same instant is no news"
-    assert 1.0 < chooser.latency_s(member, 11.0) < 2.2
-    assert chooser.latency_s(member, 61.0) < 0.2
+    assert chooser.cost(member, 1.0) == pytest.approx(5.0), "a fast one at the same instant is no news"
+    assert 1.0 < chooser.cost(member, 11.0) < 2.2
+    assert chooser.cost(member, 61.0) < 0.2
 
 
 def test_one_that_never_answers_does_not_grow_cheap() -> None:

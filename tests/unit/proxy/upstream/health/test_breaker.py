@@ -238,3 +238,19 @@ def test_looking_changes_nothing() -> None:
 def test_senseless_settings_are_refused(settings: BreakerSettings) -> None:
     with pytest.raises(ValueError, match="expected at least one failure and one wait before a probe"):
         Breaker(settings)
+
+
+def test_it_is_calm_until_something_fails_and_again_after_a_success() -> None:
+    breaker = Breaker(BreakerSettings())
+    assert breaker.is_calm
+    breaker.failed(0.0, attempt(breaker, 0.0))
+    assert not breaker.is_calm and breaker.state(0.0) is CLOSED
+    breaker.succeeded(1.0, attempt(breaker, 1.0))
+    assert breaker.is_calm
+    for _ in range(2):
+        breaker.failed(2.0, attempt(breaker, 2.0))
+    assert breaker.state(2.0) is OPEN and not breaker.is_calm
+    breaker.succeeded(12.0, attempt(breaker, 12.0))
+    assert breaker.state(12.0) is RAMPING and not breaker.is_calm
+    breaker.succeeded(20.0, attempt(breaker, 20.0))
+    assert breaker.state(20.0) is CLOSED and breaker.is_calm

@@ -6,7 +6,7 @@ from dataclasses import astuple
 
 import pytest
 
-from headgate.proxy.upstream.health.budget import BudgetSettings, RetryBudget
+from headgate.proxy.upstream.health.budget import BudgetSettings, RetryBudget, Window
 
 
 def grants(budget: RetryBudget, now: float, asks: int) -> int:
@@ -76,3 +76,22 @@ def test_senseless_settings_are_refused(ratio: float, floor: float, window: floa
     with pytest.raises(ValueError) as caught:
         RetryBudget(ratio, floor, window)
     assert str(caught.value) == f"expected ratio and floor of at least 0 over a window above 0 s, got {got}"
+
+
+@pytest.mark.parametrize(("now", "kept"), [(0.4, [1, 0, 0]), (0.5, [1, 1, 0]), (0.9, [1, 1, 0]), (1.0, [1, 1, 1])])
+def test_a_window_keeps_what_happened_until_its_part_has_left_it(now: float, kept: list[int]) -> None:
+    window = Window(10.0)
+    window.add(now)
+    found = []
+    for instant in (10.4, 10.9, 11.4):
+        window.advance(instant)
+        found.append(window.kept)
+    assert found == kept
+
+
+def test_the_part_that_is_cut_by_the_beginning_is_kept_but_not_recent() -> None:
+    window = Window(10.0)
+    for now in (1.0, 1.4, 1.5):
+        window.add(now)
+    window.advance(11.0)
+    assert (window.kept, window.recent) == (3, 1)
