@@ -6,6 +6,7 @@ import socket
 from collections import OrderedDict
 
 from ..ext.limiter_cells import NS_PER_S, Limit, admit
+from .errors import GatewayError
 
 _MAPPED = bytes(10) + b"\xff\xff"  # RFC 4291 §2.5.5.2
 _IPV6_GROUP_BYTES = 8
@@ -60,3 +61,12 @@ class AddressLimit:
         if len(tats) > self._max_addresses:
             tats.popitem(last=False)
         return (decision.retry_after_ns or 0) / NS_PER_S
+
+    def check(self, address: str, now_s: float) -> None:
+        """Take one unit in the name of `address`. Raises: GatewayError `rate_limited` where there is none."""
+        wait_s = self.take(address, now_s)
+        if wait_s > 0:
+            retry_after = str(max(1, int(-(-wait_s // 1)))).encode()
+            raise GatewayError(
+                "rate_limited", "the limit by address of the listener", fields=((b"Retry-After", retry_after),)
+            )

@@ -24,7 +24,7 @@ def new_exchange(incoming: Incoming, body: ClientBody) -> tuple[Exchange, Origin
     request = _request(incoming.head, origin, fields, body)
     exchange = Exchange(request, new_request_id(fields.get("x-request-id")), asyncio.get_running_loop().time)
     exchange.traceparent, exchange.trace_id = continue_trace(fields.get("traceparent"))
-    _read_wishes(exchange, fields)
+    read_wishes(exchange, fields)
     return exchange, origin
 
 
@@ -72,7 +72,7 @@ def _asks_websocket(head: RequestHead) -> bool:
     return upgrades == [b"websocket"] and b"upgrade" in get_members(head.fields, b"connection")
 
 
-def _read_wishes(exchange: Exchange, fields: Mapping[str, str]) -> None:
+def read_wishes(exchange: Exchange, fields: Mapping[str, str]) -> None:
     """Read what a client may ask of the gateway: no fallback, a shorter deadline, a priority."""
     exchange.is_fallback_off = (fields.get("x-headgate-fallback") or "").strip().lower() == "off"
     said = (fields.get("x-headgate-deadline-ms") or "").strip()

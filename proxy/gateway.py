@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable
 from http import HTTPStatus
 
 from .address_limit import AddressLimit
 from .arrival import new_exchange
 from .downstream.body import ClientBody
+from .downstream.client import Client
+from .downstream.connection import DownstreamConnection
 from .downstream.incoming import Answered, Incoming
+from .downstream.request_body import RequestBody
 from .downstream.tunnel import run_tunnel
 from .downstream.writer import AnswerWriter, DateLine
 from .error_answer import error_response
@@ -79,7 +83,7 @@ class Serving:
     def __init__(self, gateway: Gateway, snapshot: Snapshot, incoming: Incoming) -> None:
         connection, head = incoming.connection, incoming.head
         self._gateway = gateway
-        self._connection = connection
+        self._connection: Client = connection
         self._writer = AnswerWriter(
             connection,
             is_head=head.method == b"HEAD",
@@ -91,7 +95,7 @@ class Serving:
         self._media_type = ""
         payload = incoming.payload if head.has_body else None
         length = head.content_length if not head.is_chunked else None
-        self._body = ClientBody(payload, length, self._writer, connection.settings.body_timeout_s)
+        self._body: RequestBody = ClientBody(payload, length, self._writer, connection.settings.body_timeout_s)
         self._exchange, origin = new_exchange(incoming, self._body)
         self._exchange.models = snapshot.models
         told = (origin, connection.settings.forwarded)
@@ -102,8 +106,12 @@ class Serving:
     async def run(self, limit: AddressLimit | None) -> Answered:
         """Serve the exchange to its end."""
         self._connection.exchange_task = asyncio.current_task()
+        return await self._guarded(self._run(limit))
+
+    async def _guarded(self, work: Awaitable[None]) -> Answered:
+        """Do what serves the exchange; whatever comes of it, it has one end."""
         try:
-            await self._run(limit)
+            await work
         except GatewayError as error:
             await self._fail(error)
         except asyncio.CancelledError:
@@ -118,25 +126,18 @@ class Serving:
 
     async def _run(self, limit: AddressLimit | None) -> None:
         if limit is not None:
-            self._check_address(limit)
+            limit.check(self._exchange.request.client, self._exchange.now())
         response = await self._pipeline.answer(self._calls)
-        dispatch = self._calls.dispatched
-        if dispatch is not None and dispatch.upgraded is not None:
+        dispatch, connection = self._calls.dispatched, self._connection
+        upgraded = dispatch.upgraded if dispatch is not None else None
+        if upgraded is not None and isinstance(connection, DownstreamConnection):
             if self._pipeline.program is not None:
                 await self._change_head(self._pipeline.program, response)
             self._decorate(response)
-            await run_tunnel(self._connection, dispatch.upgraded, response, self._record)
+            await run_tunnel(connection, upgraded, response, self._record)
             return
         self._record.offer(response)  # as it came: a hit passes the response-head stage again
         await self._send(response)
-
-    def _check_address(self, limit: AddressLimit) -> None:
-        wait_s = limit.take(self._exchange.request.client, self._exchange.now())
-        if wait_s > 0:
-            retry_after = str(max(1, int(-(-wait_s // 1)))).encode()
-            raise GatewayError(
-                "rate_limited", "the limit by address of the listener", fields=((b"Retry-After", retry_after),)
-            )
 
     async def _send(self, response: Response) -> None:
         program = self._pipeline.program

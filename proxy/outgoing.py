@@ -19,7 +19,7 @@ from .upstream.continuation import FIELD, MEMBER, Continuation, Prefill
 from .upstream.sender import BodySource
 from .verdicts import Target
 
-_OWN = frozenset({b"host", b"content-length", b"via", b"x-request-id", b"traceparent", b"expect", b"http2-settings"})
+OWN = frozenset({b"host", b"content-length", b"via", b"x-request-id", b"traceparent", b"expect", b"http2-settings"})
 
 
 class Outgoing:
@@ -45,7 +45,7 @@ class Outgoing:
         kept = [
             pair
             for pair in end_to_end(request.fields.raw)
-            if (name := pair[0].lower()) not in _OWN and not is_spoofable(name)
+            if (name := pair[0].lower()) not in OWN and not is_spoofable(name)
         ]
         kept += forwarded_fields(self._origin, self._style)
         kept.append((b"X-Request-Id", self._exchange.request_id.encode()))

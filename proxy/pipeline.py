@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ..ext.head_scan import BodyScan
 from .body_scan import scan
-from .downstream.body import ClientBody
+from .courses import in_order
+from .downstream.request_body import RequestBody
 from .errors import GatewayError
 from .exchange.exchange import Exchange
 from .exchange.message import Response
@@ -12,7 +15,7 @@ from .exchange.priority import capped
 from .max_forwards import answer_as_last_hop
 from .record import Record
 from .snapshot import RouteProgram, Snapshot
-from .targets import TargetCalls, in_order
+from .targets import TargetCalls
 from .verdicts import Hit, Identity, Miss, Reject, Reservation, Route
 
 
@@ -21,7 +24,7 @@ class Pipeline:
 
     __slots__ = ("_body", "_exchange", "_record", "_snapshot", "calls", "program")
 
-    def __init__(self, exchange: Exchange, body: ClientBody, record: Record, snapshot: Snapshot) -> None:
+    def __init__(self, exchange: Exchange, body: RequestBody, record: Record, snapshot: Snapshot) -> None:
         self._exchange = exchange
         self._body = body
         self._record = record
@@ -32,7 +35,7 @@ class Pipeline:
     async def answer(self, calls: TargetCalls) -> Response:
         """Return the answer, from a cache, a plugin, or the targets. Raises: GatewayError."""
         self.calls = calls
-        program = self._match()
+        program = self.matched(*self._snapshot.match(self._exchange.request))
         await self._authenticate(program)
         body_scan = await self._read_model(program)
         await self._route(program)
@@ -45,9 +48,9 @@ class Pipeline:
         calls.prepare(program, body_scan if not self._body.is_replaced else await self._scan_again(program))
         return await self._aggregate(program) or await calls.dispatch(in_order(self._exchange.groups))
 
-    def _match(self) -> RouteProgram:
+    def matched(self, program: RouteProgram, params: Mapping[str, str]) -> RouteProgram:
+        """Begin with the route that was found. Raises: GatewayError for a body that is declared too large for it."""
         exchange, request = self._exchange, self._exchange.request
-        program, params = self._snapshot.match(request)
         self.program = program
         exchange.route = program.view
         exchange.params = params
@@ -64,7 +67,9 @@ class Pipeline:
         chain = program.chains["auth"]
         if not chain:
             return
-        verdict: Identity | Reject | None = await chain.first(self._exchange)
+        self._authenticated(program, await chain.first(self._exchange))
+
+    def _authenticated(self, program: RouteProgram, verdict: Identity | Reject | None) -> None:
         if verdict is None:
             raise GatewayError(
                 "unauthenticated", "no auth plugin knew the credential", fields=((b"WWW-Authenticate", b"Bearer"),)
@@ -90,7 +95,9 @@ class Pipeline:
         chain = program.chains["route"]
         if not chain:
             return
-        verdict: Route | Reject | None = await chain.first(self._exchange)
+        self._routed(await chain.first(self._exchange))
+
+    def _routed(self, verdict: Route | Reject | None) -> None:
         if isinstance(verdict, Reject):
             raise rejected(verdict)
         if verdict is not None:
@@ -112,10 +119,12 @@ class Pipeline:
         if not chain:
             return
         async for verdict in chain.each(self._exchange):
-            if isinstance(verdict, Reservation):
-                self._record.reserve(verdict)
-            else:
-                raise rejected(verdict)
+            self._admitted(verdict)
+
+    def _admitted(self, verdict: Reject | Reservation) -> None:
+        if isinstance(verdict, Reject):
+            raise rejected(verdict)
+        self._record.reserve(verdict)
 
     async def _change_request(self, program: RouteProgram) -> None:
         program.request_edits.apply(self._exchange.request.fields)
@@ -129,7 +138,9 @@ class Pipeline:
         chain = program.chains["cache"]
         if not chain or self._exchange.request.is_upgrade:
             return None
-        verdict: Hit | Miss | None = await chain.first(self._exchange)
+        return self._looked_up(await chain.first(self._exchange))
+
+    def _looked_up(self, verdict: Hit | Miss | None) -> Response | None:
         if verdict is None:
             return None
         self._record.cache_status = verdict.status
@@ -142,7 +153,9 @@ class Pipeline:
         chain = program.chains["aggregate"]
         if not chain:
             return None
-        verdict: Response | Reject | None = await chain.first(self._exchange)
+        return self._aggregated(program, await chain.first(self._exchange))
+
+    def _aggregated(self, program: RouteProgram, verdict: Response | Reject | None) -> Response | None:
         if isinstance(verdict, Reject):
             raise rejected(verdict)
         if verdict is None and self.calls is not None and self.calls.has_called:

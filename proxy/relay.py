@@ -21,20 +21,28 @@ _LAST_EVENT_S = 1.0
 class Relay:
     """One answer on its way to the client, seen by the cache's store and the usage tap."""
 
-    __slots__ = ("_events", "_exchange", "_record", "_usage", "_writer")
+    __slots__ = ("_events", "_exchange", "_record", "_writer", "usage")
 
     def __init__(self, exchange: Exchange, record: Record, writer: AnswerWriter, events: Chain) -> None:
         self._exchange = exchange
         self._record = record
         self._writer = writer
         self._events = events
-        self._usage: UsageTap | None = None
+        self.usage: UsageTap | None = None
 
     async def send(self, response: Response) -> None:
         """Send the whole answer. Raises: GatewayError once the head is out and the rest will not come."""
-        body = response.body
         try:
             self._begin(response)
+        except BaseException:
+            await close_body(response.body)
+            raise
+        await self.go_on(response)
+
+    async def go_on(self, response: Response) -> None:
+        """Send the body behind the head, or the rest of it. Raises: as `send`."""
+        body = response.body
+        try:
             if isinstance(body, bytes):
                 self._see(body)
                 await self._write(body)
@@ -49,7 +57,7 @@ class Relay:
         record, exchange = self._record, self._exchange
         is_editing = bool(self._events) and _is_event_stream(response)
         if exchange.route.is_inference and record.served.progress is None:
-            self._usage = UsageTap(response.fields.get("content-type") or "")
+            self.usage = UsageTap(response.fields.get("content-type") or "")
         record.status = response.status
         record.is_streamed = _is_event_stream(response)
         record.first_byte_at = time.perf_counter()  # the loop's clock is too coarse to measure with
@@ -71,9 +79,9 @@ class Relay:
             await self._write(piece if scanner is None else self._edited(scanner.feed(piece)))
         if scanner is not None:
             await self._write(self._edited(scanner.finish()) + scanner.rest())
-        if self._usage is not None:
-            self._usage.finish()
-            self._note_usage(self._usage)
+        if self.usage is not None:
+            self.usage.finish()
+            self._note_usage(self.usage)
 
     def _edited(self, found: list[Event]) -> bytes:
         events = [event.raw for event in found]
@@ -84,9 +92,9 @@ class Relay:
     def _see(self, piece: bytes) -> None:
         """Show a piece, as it came, to the cache and the usage tap."""
         self._record.feed(piece)
-        if self._usage is not None:
-            self._usage.feed(piece)
-            self._note_usage(self._usage)
+        if self.usage is not None:
+            self.usage.feed(piece)
+            self._note_usage(self.usage)
         elif (progress := self._record.served.progress) is not None:
             self._note_usage(progress.state)
 

@@ -23,6 +23,7 @@ from .downstream.acceptor import Acceptor
 from .downstream.settings import ListenerSettings
 from .downstream.tls_listener import TlsListener
 from .gateway import Gateway
+from .lane.acceptor import new_acceptor
 from .reload import Reloader
 from .tasks import spawn
 
@@ -102,7 +103,7 @@ class Server:
         limit = None
         if (rule := listener.rate_limit) is not None:
             limit = AddressLimit(Limit.of(rule.rate.amount, rule.rate.per_s, rule.burst), rule.max_addresses)
-        acceptor = Acceptor(self._gateway, listener_settings(listener), limit)
+        acceptor = new_acceptor(self._gateway, listener_settings(listener), limit)
         bound = self._bound(listener.address)
         server: asyncio.Server | TlsListener
         if certificate is None:

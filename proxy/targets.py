@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from typing import TypeVar
 
 from ..ext.head_scan import BodyScan
 from ..ext.http1 import ResponseHead
-from .downstream.body import ClientBody
+from .courses import plan_of
+from .downstream.request_body import RequestBody
 from .errors import GatewayError
 from .exchange.exchange import Exchange
+from .exchange.machine import ExchangeMachine
 from .exchange.message import Response
 from .exchange.plan import Plan
 from .exchange.progress import Progress
@@ -21,135 +23,16 @@ from .forwarded import Origin
 from .outgoing import Outgoing
 from .prefill import tokens_allowed
 from .record import Record
-from .snapshot import Groups, RouteProgram
+from .snapshot import RouteProgram
+from .upstream.adopted import AdoptedDispatch
 from .upstream.cluster import Cluster
 from .upstream.dispatch import Dispatch
+from .upstream.gate import ClusterGate
 from .upstream.work import Served, Work
 from .verdicts import CHAT_PATH, Target
 
 MAX_CALLS = 64
-MAX_COURSES = 4096
-MAX_ORDERS = 64
-
-Course = tuple[tuple[Target, ...], Plan]  # whom to ask, in this order, and how: but for the deadline
-
-
-def in_order(groups: Groups) -> tuple[Target, ...]:
-    """Return the targets in the order of trying: group by group, inside a group drawn by weight."""
-    ordered: list[Target] = []
-    for group in groups:
-        if len(group) < 2:
-            ordered += group
-        else:
-            ordered += _drawn(group)
-    return tuple(ordered)
-
-
-def _drawn(group: tuple[Target, ...]) -> list[Target]:
-    left, drawn = list(group), []
-    weight = sum([target.weight for target in group])
-    while len(left) > 1:
-        point = random.random() * weight
-        for chosen in left:
-            point -= chosen.weight
-            if point < 0:
-                break
-        left.remove(chosen)
-        drawn.append(chosen)
-        weight -= chosen.weight
-    return drawn + left
-
-
-def plan_of(
-    program: RouteProgram,
-    targets: tuple[Target, ...],
-    clusters: Mapping[str, Cluster],
-    *,
-    may_resend: bool,
-    is_prefilled: bool,
-) -> Plan:
-    """Return a route's plan for these targets, without a deadline. `is_prefilled`: answers may go on from a text."""
-    is_prefilled = is_prefilled and program.resume_tries > 0
-    return Plan(
-        timeouts=tuple([clusters[target.cluster].settings.timeouts for target in targets]),
-        deadline=float("inf"),
-        may_resend=may_resend,
-        max_attempts=program.max_attempts,
-        busy_wait_s=program.busy_wait_s,
-        commit=program.commit,
-        retry=program.retry,
-        fallback=program.fallback,
-        hedge=program.hedge,
-        hold=program.hold,
-        contexts=tuple([target.context for target in targets]),
-        resume_tries=program.resume_tries,
-        prefills=tuple([target.prefill is not None for target in targets]) if is_prefilled else (),
-    )
-
-
-class Courses:
-    """The courses that requests may take under one snapshot, made once for each route, groups and kind of request.
-
-    At most `MAX_COURSES` are kept, and of one with weights `MAX_ORDERS` orders. Where plugins make groups anew for each
-    request, all are forgotten from time to time.
-    """
-
-    __slots__ = ("_clusters", "_kept")
-
-    def __init__(self, clusters: Mapping[str, Cluster]) -> None:
-        self._clusters = clusters
-        self._kept: dict[tuple[int, int, bool, bool], _Kept] = {}
-
-    @property
-    def num_kept(self) -> int:
-        """How many are kept, each in all its orders."""
-        return len(self._kept)
-
-    def draw(self, program: RouteProgram, groups: Groups, may_resend: bool, is_prefilled: bool = False) -> Course:
-        """Return a course: group by group, inside a group drawn by weight. Its plan is to be used `at` a deadline.
-
-        For what `plan_of` says; a request without fallback, or for an upgrade, has a plan of its own.
-        """
-        kept = self._kept.get((id(program), id(groups), may_resend, is_prefilled))
-        if kept is None:
-            kept = self._keep(program, groups, may_resend, is_prefilled)
-        return kept.only or kept.drawn(self._clusters)
-
-    def _keep(self, program: RouteProgram, groups: Groups, may_resend: bool, is_prefilled: bool) -> _Kept:
-        if len(self._kept) >= MAX_COURSES:
-            self._kept.clear()
-        kept = _Kept(program, groups, may_resend, is_prefilled)
-        if all(len(group) < 2 for group in groups):
-            kept.only = kept.drawn(self._clusters)
-        self._kept[id(program), id(groups), may_resend, is_prefilled] = kept
-        return kept
-
-
-class _Kept:
-    """The courses through some groups. Holds what it is found by, so that nothing else gets the same `id`."""
-
-    __slots__ = ("_groups", "_is_prefilled", "_may_resend", "_orders", "_program", "only")
-
-    def __init__(self, program: RouteProgram, groups: Groups, may_resend: bool, is_prefilled: bool) -> None:
-        self._program = program
-        self._groups = groups
-        self._may_resend = may_resend
-        self._is_prefilled = is_prefilled
-        self._orders: dict[tuple[int, ...], Course] = {}
-        self.only: Course | None = None  # where there is only one order
-
-    def drawn(self, clusters: Mapping[str, Cluster]) -> Course:
-        targets = in_order(self._groups)
-        key = tuple(map(id, targets))
-        course = self._orders.get(key)
-        if course is None:
-            plan = plan_of(
-                self._program, targets, clusters, may_resend=self._may_resend, is_prefilled=self._is_prefilled
-            )
-            course = targets, plan
-            if len(self._orders) < MAX_ORDERS:
-                self._orders[key] = course
-        return course
+AnyDispatch = TypeVar("AnyDispatch", bound=Dispatch)
 
 
 class TargetCalls:
@@ -175,7 +58,7 @@ class TargetCalls:
     def __init__(
         self,
         exchange: Exchange,
-        body: ClientBody,
+        body: RequestBody,
         record: Record,
         clusters: Mapping[str, Cluster],
         source: tuple[Origin, str],
@@ -224,13 +107,30 @@ class TargetCalls:
         return await self._run((target,), Served())
 
     async def _run(self, targets: tuple[Target, ...], served: Served) -> Response:
+        program = self._program
+        if program is None:
+            raise GatewayError("internal", "targets can be called from the aggregate stage on")
+        return await self._opened(Dispatch(self._work(self._plan(program, targets), targets, served), served)).open()
+
+    def adopt(
+        self, plan: Plan, targets: tuple[Target, ...], begun: tuple[ClusterGate, ExchangeMachine]
+    ) -> AdoptedDispatch:
+        """Return who goes on with the dispatch that somebody else has begun."""
+        served = self._record.served
+        return self._opened(AdoptedDispatch(self._work(plan, targets, served), served, begun))
+
+    def _opened(self, dispatch: AnyDispatch) -> AnyDispatch:
+        self._open.append(dispatch)
+        self.dispatched = dispatch
+        return dispatch
+
+    def _work(self, plan: Plan, targets: tuple[Target, ...], served: Served) -> Work:
         program, outgoing = self._program, self._outgoing
         if program is None or outgoing is None:
             raise GatewayError("internal", "targets can be called from the aggregate stage on")
-        plan = self._plan(program, targets)
         # Of several targets none may speak before it is chosen.
         interim = self.on_interim if len(targets) == 1 and served is self._record.served else None
-        work = Work(
+        return Work(
             plan,
             targets,
             self._clusters,
@@ -242,10 +142,6 @@ class TargetCalls:
             is_hurried=self._exchange.is_hurried,
             on_informational=interim,
         )
-        dispatch = Dispatch(work, served)
-        self._open.append(dispatch)
-        self.dispatched = dispatch
-        return await dispatch.open()
 
     def _plan(self, program: RouteProgram, targets: tuple[Target, ...]) -> Plan:
         request = self._exchange.request
@@ -285,6 +181,11 @@ class TargetCalls:
     def _is_body_whole(self) -> bool:
         self._body.take_arrived()  # an attempt that has no connection yet has not asked for it
         return self._body.replay.is_complete and self._body.replay.is_replayable
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether it is fixed what the targets get."""
+        return self._outgoing is not None
 
     @property
     def has_called(self) -> bool:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
+from contextvars import Context
 from typing import Any
 
 _log = logging.getLogger("headgate")
 _running: set[asyncio.Task[Any]] = set()
 
 
-def spawn(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+def spawn(work: Coroutine[Any, Any, None], name: str, context: Context | None = None) -> asyncio.Task[None]:
     """Run `work` in a task of its own. A reference is kept until it ends; an exception is logged."""
-    task = asyncio.get_running_loop().create_task(work, name=name)
+    task = asyncio.get_running_loop().create_task(work, name=name, context=context)
     _running.add(task)
     task.add_done_callback(_ended)
     return task

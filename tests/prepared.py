@@ -39,7 +39,7 @@ _IMPORTS = {
     "headgate.inference": ("headgate.inference.serve",),
 }
 # What an interpreter looks at before it runs anything: with these of its own a process has to begin by itself.
-_READ_AT_START = ("PYTHON", "LD_", "HEADGATE_NO_EXTENSIONS")
+_READ_AT_START = ("PYTHON", "LD_", "HEADGATE_NO_")
 
 
 class _Started:

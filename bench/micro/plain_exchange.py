@@ -22,12 +22,12 @@ import yaml
 
 from headgate.proxy.compile import build
 from headgate.proxy.config.load import load
+from headgate.proxy.courses import Courses
 from headgate.proxy.exchange.attempt import Attempt
 from headgate.proxy.exchange.machine import ExchangeMachine
 from headgate.proxy.observe.metrics import Registry
 from headgate.proxy.plugin_types import PluginTypes
 from headgate.proxy.snapshot import Snapshot
-from headgate.proxy.targets import Courses
 from headgate.proxy.upstream.gate import ClusterGate, Ticket
 from headgate.proxy.upstream.pool import ConnectionPool
 

@@ -10,6 +10,7 @@ from aiohttp.web_server import Server
 
 from ..address_limit import AddressLimit
 from ..errors import GatewayError
+from .client import Client
 from .connection import DownstreamConnection
 from .incoming import Answered, Incoming
 from .settings import ListenerSettings
@@ -38,8 +39,8 @@ class Acceptor(Server):
         self._service = service
         self._settings = settings
         self._limit = limit
-        self._open: set[DownstreamConnection] = set()
-        self._expected: set[DownstreamConnection] = set()
+        self._open: set[Client] = set()
+        self._expected: set[Client] = set()
 
     def __call__(self) -> DownstreamConnection:
         return DownstreamConnection(self, self._settings, self._loop)
@@ -73,7 +74,7 @@ class Acceptor(Server):
         """Free the place of an expected connection, unless it is open by now."""
         self._expected.discard(connection)
 
-    def refuse_connection(self, connection: DownstreamConnection) -> GatewayError | None:
+    def refuse_connection(self, connection: Client) -> GatewayError | None:
         """Return why a new connection cannot stay, if so."""
         if self._service.is_draining:
             return GatewayError("draining", "a new connection during the drain")
@@ -84,7 +85,7 @@ class Acceptor(Server):
     def _overloaded(self) -> GatewayError:
         return GatewayError("overloaded", f"expected at most {self._settings.max_connections} connections")
 
-    def refusal(self, connection: DownstreamConnection, error: GatewayError) -> bytes:
+    def refusal(self, connection: Client, error: GatewayError) -> bytes:
         """Return the answer to what never became a request."""
         return self._service.refuse(connection.peer_address, error)
 

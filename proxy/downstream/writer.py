@@ -6,14 +6,11 @@ import asyncio
 from collections.abc import Iterable
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 
 from ...ext.http1 import ResponseHead
 from ..errors import GatewayError
 from ..http1.fields import end_to_end
-
-if TYPE_CHECKING:
-    from .connection import DownstreamConnection
+from .client import Client
 
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 _NO_BODY = frozenset({204, 304})
@@ -40,9 +37,7 @@ class AnswerWriter:
         "sent_bytes",
     )
 
-    def __init__(
-        self, connection: DownstreamConnection, *, is_head: bool, version: tuple[int, int], is_kept: bool
-    ) -> None:
+    def __init__(self, connection: Client, *, is_head: bool, version: tuple[int, int], is_kept: bool) -> None:
         self._connection = connection
         self._is_head_request = is_head
         self._version = version
@@ -55,6 +50,14 @@ class AnswerWriter:
         self.is_continue_due = False
         self.sent_bytes = 0
         self._unsent = b""  # the head
+
+    def go_on_from(self, left: int | None, sent_bytes: int, unsent: bytes) -> None:
+        """Go on with an answer that was begun, and of whose body so much was written; `left` of a declared length."""
+        self._unsent = unsent
+        if unsent:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self.is_begun = self.has_body = True
+        self._left, self._is_chunked, self.sent_bytes = left, left is None, sent_bytes
 
     @property
     def has_length(self) -> bool:

@@ -35,6 +35,7 @@ class UpstreamAttempt:
     __slots__ = (
         "_body",
         "_connection",
+        "_is_sent",
         "_loop",
         "_machine",
         "_member",
@@ -54,6 +55,18 @@ class UpstreamAttempt:
         self._sender: Sender | None = None
         self._watchdog: Watchdog | None = None
         self.is_complete = False
+        self._is_sent = False  # by somebody else, before
+
+    @classmethod
+    def adopted(
+        cls, attempt: Attempt, machine: ExchangeMachine, member: Member, connection: UpstreamConnection
+    ) -> UpstreamAttempt:
+        """Go on with an attempt whose request was sent on `connection` to `member`."""
+        upstream = cls(attempt, machine, asyncio.get_running_loop())
+        upstream._member, upstream._connection, upstream._is_sent = member, connection, True
+        upstream._watchdog = Watchdog(upstream._loop, upstream._timer, connection.abort)
+        upstream.look()
+        return upstream
 
     @property
     def member(self) -> Member | None:
@@ -144,7 +157,8 @@ class UpstreamAttempt:
             self._watchdog.stop()
         connection, self._connection = self._connection, None
         if connection is not None:
-            if self.is_complete and self._sender is not None and self._sender.is_done:
+            is_sent = self._is_sent or (self._sender is not None and self._sender.is_done)
+            if self.is_complete and is_sent:
                 connection.release()
             else:
                 connection.abort()

@@ -71,6 +71,23 @@ class ExchangeCodec:
         self.is_answer_complete = False
         self.has_excess = False
 
+    @classmethod
+    def adopted(
+        cls,
+        limits: HeadLimits,
+        method: bytes,
+        head: ResponseHead | None,
+        scanner: ChunkScanner | LengthScanner | None,
+        *,
+        has_excess: bool,
+    ) -> ExchangeCodec:
+        """Go on where somebody else has written the request, and perhaps read the answer so far."""
+        codec = cls(limits)
+        codec._sent, codec._method, codec._is_kept = _Sent.ALL, method, True
+        codec.head, codec._scanner, codec.has_excess = head, scanner, has_excess
+        codec._num_heads = 0 if head is None else 1
+        return codec
+
     @property
     def has_received(self) -> bool:
         """Whether any byte of the answer came."""

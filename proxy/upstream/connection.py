@@ -34,6 +34,16 @@ class UpstreamConnection:
         self.on_informational: Callable[[ResponseHead], None] | None = None
         wire.num_uses += 1
 
+    @classmethod
+    def adopted(cls, wire: Wire, codec: ExchangeCodec, on_done: Callable[[Wire, bool], None]) -> UpstreamConnection:
+        """Go on with the exchange on `wire` that `codec` knows, and whose request was sent."""
+        connection = cls.__new__(cls)
+        connection._wire, connection._codec, connection._on_done = wire, codec, on_done
+        connection._unsent, connection._is_tunnel = b"", False
+        connection.is_reused, connection.has_sent = wire.num_uses > 1, True
+        connection.on_informational = None
+        return connection
+
     def send_head(self, method: bytes, target: bytes, fields: Sequence[tuple[bytes, bytes]]) -> None:
         """Send the request head. `fields` hold the framing: Content-Length, `Transfer-Encoding: chunked`, or neither.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Awaitable
 
 from ..errors import GatewayError
 from ..exchange.attempt import Attempt, Phase
@@ -44,11 +45,14 @@ class Dispatch:
         "upgraded",
     )
 
-    def __init__(self, work: Work, served: Served) -> None:
+    def __init__(self, work: Work, served: Served, begun: tuple[ClusterGate, ExchangeMachine] | None = None) -> None:
+        """`begun`: the machine that somebody else has started, and its gate."""
         self._work = work
         self._loop = asyncio.get_running_loop()
-        self._gate = ClusterGate(work.targets, work.clusters, is_hurried=work.is_hurried)
-        self._machine = ExchangeMachine(work.plan, random.random, self._gate)
+        if begun is None:
+            gate = ClusterGate(work.targets, work.clusters, is_hurried=work.is_hurried)
+            begun = gate, ExchangeMachine(work.plan, random.random, gate)
+        self._gate, self._machine = begun
         self._continuity = Continuity(work)
         served.preferred = work.targets[0]
         self._open: dict[Attempt, UpstreamAttempt] = {}
@@ -63,7 +67,10 @@ class Dispatch:
 
         Raises: GatewayError where no target answered. Cancel: the attempts under way are aborted at once.
         """
-        command = self._machine.start(self._loop.time())
+        return await self.open_from(self._machine.start(self._loop.time()))
+
+    async def open_from(self, command: Command) -> Response:
+        """As `open`, where the machine was started and said `command`."""
         run = self._race if self._work.plan.hedge is not None else self._try
         try:
             while isinstance(command, Attempt):
@@ -85,8 +92,14 @@ class Dispatch:
         await self._wait_until(attempt.at)
         self._ended(attempt, "abandoned")  # unless it comes to another end
         upstream = self._open[attempt] = UpstreamAttempt(attempt, self._machine, self._loop)
+        return await self._ended_well(upstream, self._exchange(upstream, continued), continued)
+
+    async def _ended_well(
+        self, upstream: UpstreamAttempt, work: Awaitable[Opened | Command], continued: Opened | None
+    ) -> Opened | Command:
+        """Return what comes of an attempt; tell the machine where it fails, and give back what it had."""
         try:
-            result = await self._exchange(upstream, continued)
+            result = await work
         except GatewayError as error:
             if error.kind.source == "downstream":
                 raise
@@ -94,11 +107,14 @@ class Dispatch:
             can_resume = continued is not None and error.kind.name != "malformed_answer"
             result = self._failed(upstream, error, can_resume=can_resume)
         if not isinstance(result, Opened):
-            await self._close(attempt)
+            await self._close(upstream.attempt)
         return result
 
     async def _exchange(self, upstream: UpstreamAttempt, continued: Opened | None) -> Opened | Command:
-        opened, command = await self._ask(upstream, continued)
+        await self._ask(upstream, continued)
+        return await self._until_commit(upstream, *await self._read_answer(upstream, continued))
+
+    async def _until_commit(self, upstream: UpstreamAttempt, opened: Opened, command: Command) -> Opened | Command:
         if isinstance(command, Hold) and upstream.attempt.phase is Phase.AWAITING_EVENT:
             await opened.hold_first()
             command = self._machine.began(upstream.attempt, self._loop.time())
@@ -111,8 +127,8 @@ class Dispatch:
         upstream.look()
         return opened
 
-    async def _ask(self, upstream: UpstreamAttempt, continued: Opened | None) -> tuple[Opened, Command]:
-        """Send the request and read the answer's head; return what the machine makes of it."""
+    async def _ask(self, upstream: UpstreamAttempt, continued: Opened | None) -> None:
+        """Send the request."""
         work, attempt = self._work, upstream.attempt
         target = work.targets[attempt.target]
         cluster = work.clusters[target.cluster]
@@ -120,6 +136,10 @@ class Dispatch:
         upstream.connection.on_informational = work.on_informational
         told = self._continuity.continuation(continued, attempt.target) if continued is not None else None
         await upstream.send(*work.request_for(target, cluster, member, told))
+
+    async def _read_answer(self, upstream: UpstreamAttempt, continued: Opened | None) -> tuple[Opened, Command]:
+        """Read the answer's head; return what the machine makes of it."""
+        work, attempt = self._work, upstream.attempt
         head = await upstream.read_head()
         if continued is not None:
             opened = self._continuity.joined(upstream, head, continued)

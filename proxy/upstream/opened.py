@@ -42,6 +42,13 @@ class Opened:
         self.is_ended = False
         self.is_prefilled = seam is not None
 
+    @classmethod
+    def adopted(cls, attempt: UpstreamAttempt, head: ResponseHead, reader: Reader, progress: Progress | None) -> Opened:
+        """Go on with an answer that was read so far."""
+        opened = cls(attempt, head, None)
+        opened.progress, opened._reader = progress, reader
+        return opened
+
     @property
     def num_tokens(self) -> int:
         """How many events with content were read."""

@@ -51,6 +51,20 @@ class PieceReader:
         return piece
 
 
+class BrokenReader(PieceReader):
+    """Tells what broke an answer off."""
+
+    __slots__ = ("_error",)
+
+    def __init__(self, attempt: UpstreamAttempt, error: GatewayError) -> None:
+        super().__init__(attempt)
+        self._error = error
+
+    async def read(self) -> bytes:
+        """Raise the error."""
+        raise self._error
+
+
 class EventReader:
     """Passes whole events on, as long as the stream is sound; adds the formal end where only that is missing."""
 
@@ -65,6 +79,15 @@ class EventReader:
         self._scanner = EventScanner(MAX_EVENT_BYTES)
         self._error: GatewayError | None = None
         self._is_over = False
+
+    @classmethod
+    def adopted(
+        cls, attempt: UpstreamAttempt, progress: Progress, scanner: EventScanner, error: GatewayError | None
+    ) -> EventReader:
+        """Go on where `scanner` stands; with an error that is how it ends."""
+        reader = cls(attempt, progress, None)
+        reader._num_before, reader._scanner, reader._error = 0, scanner, error
+        return reader
 
     @property
     def has_begun(self) -> bool:

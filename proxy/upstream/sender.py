@@ -16,7 +16,9 @@ _INLINE_BYTES = 64 * 1024
 class BodySource(Protocol):
     """Where the body comes from: what was kept, and how to get more."""
 
-    replay: ReplayBuffer
+    @property
+    def replay(self) -> ReplayBuffer:
+        """What was kept of it."""
 
     def take_arrived(self) -> None:
         """Take into `replay` what is whole already, without waiting."""

@@ -7,11 +7,26 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Callable
-from typing import cast
+from typing import Protocol, cast
+
+from ...ext import lane
 
 READ_LIMIT_BYTES = 64 * 1024
 WRITE_LIMIT_BYTES = 64 * 1024
 _LINGER_S = 5.0
+
+
+class Receiver(Protocol):
+    """Who is told what happens on a connection."""
+
+    def upstream_data(self, data: bytes) -> None:
+        """Bytes came."""
+
+    def upstream_moved(self) -> None:
+        """Its stream ended, or it was lost."""
+
+    def upstream_writable(self) -> None:
+        """What was written is on its way."""
 
 
 class Wire(asyncio.Protocol):
@@ -19,6 +34,8 @@ class Wire(asyncio.Protocol):
 
     Reading pauses while more than `READ_LIMIT_BYTES` wait to be taken, so that what is held is that much and one
     read of the event loop (256 KiB). One task may read while another one writes.
+
+    Or it is not read but tells: all that happens goes to a `receiver`, at once, while there is one.
     """
 
     __slots__ = (
@@ -38,6 +55,7 @@ class Wire(asyncio.Protocol):
         "is_eof",
         "is_lost",
         "num_uses",
+        "receiver",
     )
 
     _transport: asyncio.Transport
@@ -58,6 +76,7 @@ class Wire(asyncio.Protocol):
         self.is_lost = False
         self.idle_until = 0.0
         self.num_uses = 0
+        self.receiver: Receiver | None = None
 
     @property
     def has_unread(self) -> bool:
@@ -86,6 +105,8 @@ class Wire(asyncio.Protocol):
         """
         if not self.is_clean:
             return False
+        if lane.is_quiet is not None:  # without an exception for what is the rule
+            return lane.is_quiet(self._socket.fileno())
         try:
             self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -115,11 +136,26 @@ class Wire(asyncio.Protocol):
         data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         self._pieces.clear()
         self._size = 0
+        self.resume()
+        return data
+
+    def push_back(self, data: bytes) -> None:
+        """Put bytes back that were told, to be read."""
+        self._pieces.insert(0, data)
+        self._size += len(data)
+
+    def pause(self) -> None:
+        """Tell nothing more for now."""
+        if not self._is_paused and not self.is_lost:
+            self._is_paused = True
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Go on after a pause."""
         if self._is_paused:
             self._is_paused = False
             if not self.is_lost and not self._transport.is_closing():
                 self._transport.resume_reading()
-        return data
 
     def write(self, data: bytes) -> None:
         """Hand bytes to the transport; dropped where the connection is gone."""
@@ -163,11 +199,13 @@ class Wire(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=WRITE_LIMIT_BYTES)
 
     def data_received(self, data: bytes) -> None:
+        if self.receiver is not None:
+            self.receiver.upstream_data(data)
+            return
         self._pieces.append(data)
         self._size += len(data)
-        if self._size > READ_LIMIT_BYTES and not self._is_paused:
-            self._is_paused = True
-            self._transport.pause_reading()
+        if self._size > READ_LIMIT_BYTES:
+            self.pause()
         _wake(self._readable)
         self._disturbed()
 
@@ -177,6 +215,8 @@ class Wire(asyncio.Protocol):
         self.is_eof = tls is None or _has_goodbye(tls)
         _wake(self._readable)
         self._disturbed()
+        if self.receiver is not None:
+            self.receiver.upstream_moved()
         # Stay open for what is still to be sent. TLS knows no such half.
         return tls is None
 
@@ -190,6 +230,8 @@ class Wire(asyncio.Protocol):
         _wake(self._readable)
         _wake(self._writable)
         self._disturbed()
+        if self.receiver is not None:
+            self.receiver.upstream_moved()
 
     def _salvage(self) -> None:
         """Take what the kernel still holds after a failed write: often the answer that says why.
@@ -212,6 +254,8 @@ class Wire(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._is_write_paused = False
         _wake(self._writable)
+        if self.receiver is not None:
+            self.receiver.upstream_writable()
 
     def _disturbed(self) -> None:
         callback, self._on_disturbed = self._on_disturbed, None

@@ -24,6 +24,12 @@ CATCH_ALL = (
     ("proxy/observe/metrics.py", 1, "a plugin's code: a gauge that is read when shown"),
     ("proxy/plugin_close.py", 1, "a plugin's code: close"),
     ("proxy/record.py", 2, "a plugin's code: a cache's store, a reservation"),
+    (
+        "proxy/lane/call.py",
+        1,
+        "a fault of our own while an answer is passed on ends that exchange, not the connection's loop",
+    ),
+    ("proxy/lane/serving.py", 2, "the same for stages and everything before the answer"),
     ("proxy/stages.py", 4, "a plugin's code: stage hooks"),
     ("tests/integration/upstream/script_server.py", 1, "kept, and raised when the test ends"),
 )

@@ -14,8 +14,8 @@ import uvloop
 
 from headgate.proxy.compile import build
 from headgate.proxy.config.load import load
-from headgate.proxy.downstream.acceptor import Acceptor
 from headgate.proxy.gateway import Gateway
+from headgate.proxy.lane.acceptor import new_acceptor
 from headgate.proxy.server import listener_settings
 
 from .client import Got, Visitor, visit
@@ -81,7 +81,7 @@ async def _play(scenario: Scenario) -> History:
         config = load(json.dumps(_Placed(scenario, ports).config()), installed().schemas())
         gateway = Gateway(build(config, installed(), watcher.registry), watcher)
         opened.push_async_callback(gateway.close)
-        acceptor = Acceptor(gateway, listener_settings(config.listeners[0]), None)
+        acceptor = new_acceptor(gateway, listener_settings(config.listeners[0]), None)
         server = await asyncio.get_running_loop().create_server(acceptor, HOST, 0)
         opened.callback(server.close)
         port = server.sockets[0].getsockname()[1]

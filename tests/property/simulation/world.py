@@ -15,9 +15,9 @@ from typing import Any
 
 from headgate.proxy.compile import build
 from headgate.proxy.config.load import load
-from headgate.proxy.downstream.acceptor import Acceptor
 from headgate.proxy.exchange.exchange import Exchange
 from headgate.proxy.gateway import Gateway
+from headgate.proxy.lane.acceptor import new_acceptor
 from headgate.proxy.observe.access_log import AccessLog
 from headgate.proxy.observe.metrics import Registry
 from headgate.proxy.observe.observer import Observer
@@ -165,7 +165,7 @@ class World:
         self.gateway = Gateway(build(config, types, self.watcher.registry), self.watcher)
         scenario.adjust(self.gateway.snapshot.clusters)
         self.reloader = Reloader(self.gateway, self._read, types, self.watcher.registry)
-        self.acceptor = Acceptor(self.gateway, listener_settings(config.listeners[0]), None)
+        self.acceptor = new_acceptor(self.gateway, listener_settings(config.listeners[0]), None)
 
     def _read(self, types: PluginTypes) -> Any:
         self.version += 1

@@ -11,10 +11,10 @@ import yaml
 
 from headgate.proxy.compile import build
 from headgate.proxy.config.load import load
+from headgate.proxy.courses import MAX_COURSES, MAX_ORDERS, Courses, in_order, plan_of
 from headgate.proxy.observe.metrics import Registry
 from headgate.proxy.plugin_types import PluginTypes
 from headgate.proxy.snapshot import Groups, Snapshot
-from headgate.proxy.targets import MAX_COURSES, MAX_ORDERS, Courses, in_order, plan_of
 from headgate.proxy.verdicts import Target
 
 A, B, C = Target("a", context=4096), Target("b", weight=3, prefill="prefix"), Target("c")

@@ -1,0 +1,189 @@
+"""An answer that is passed on as it comes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...ext.http1 import ChunkScanner, LengthScanner
+from ...ext.lane import joined
+from ...ext.sse import EventScanner
+from ..errors import GatewayError
+from ..exchange.attempt import Attempt
+from ..exchange.fields import Fields
+from ..exchange.message import Response
+from ..exchange.progress import Progress
+from ..upstream.reader import MAX_EVENT_BYTES
+from ..usage import UsageTap
+
+if TYPE_CHECKING:
+    from ...ext.lane import AnswerHead
+    from .call import InlineCall
+
+_END_S = 1.0  # a stream that is whole waits no longer for its end
+_BUFFERED_BYTES = 16 * 1024  # more is not copied behind a head, but written by itself
+_NO_BYTES = b""
+
+
+class InlineAnswer:
+    """The body behind a head, whole events at a time where it is a stream of them.
+
+    `scanner` knows where the body ends; `held` are portions before the commit point. `is_ending`: the stream is whole,
+    and only its formal end is waited for, not long.
+    """
+
+    __slots__ = (
+        "_attempt",
+        "_call",
+        "_machine",
+        "_serving",
+        "events",
+        "has_excess",
+        "head",
+        "held",
+        "is_ending",
+        "progress",
+        "scanner",
+        "usage",
+    )
+
+    def __init__(
+        self, call: InlineCall, attempt: Attempt, head: AnswerHead, scanner: ChunkScanner | LengthScanner
+    ) -> None:
+        self._call = call
+        self._attempt = attempt
+        self._machine = call.machine
+        self._serving = serving = call.serving
+        self.head = head
+        self.scanner = scanner
+        self.has_excess = self.is_ending = False
+        self.held: list[bytes] = []
+        self.usage: UsageTap | None = None
+        self.progress: Progress | None = None
+        self.events: EventScanner | None = None
+        if head.is_event_stream:
+            program, scan = serving.program, serving.pipeline.body_scan
+            is_strict, is_skipping = program.view.is_inference, program.is_skipping_malformed
+            num_choices = scan.num_choices if scan is not None else 1
+            self.progress = Progress(num_choices, is_strict=is_strict, is_skipping=is_skipping)
+            self.events = EventScanner(MAX_EVENT_BYTES)
+
+    def take(self, data: bytes) -> None:
+        """Take bytes of the body. Raises: GatewayError, ChunkError where it breaks off."""
+        piece, size = self.scanner.decode(data)
+        if size < len(data):
+            self.has_excess = True
+        self.took(piece, _NO_BYTES)
+
+    def took(self, piece: bytes, head: bytes) -> None:
+        """A piece of the body is there; the head, if given, has not been written yet."""
+        if self.events is None:
+            if piece:
+                self._machine.progressed(self._attempt, self._serving.exchange.now())
+            self._pass(piece, head, self.scanner.is_complete)
+        else:
+            self._take_events(piece, head, self.scanner.is_complete)
+
+    def _take_events(self, piece: bytes, head: bytes, is_last: bool) -> None:
+        progress, scanner = self.progress, self.events
+        assert progress is not None and scanner is not None
+        found = scanner.feed(piece) if piece else []
+        if is_last:
+            found += scanner.finish()
+        if found:
+            self._machine.progressed(self._attempt, self._serving.exchange.now())
+        passed, error = progress.take(found)
+        if error is None and is_last:
+            try:
+                passed += progress.end(scanner.rest())
+            except GatewayError as broken:
+                error = broken
+        if error is not None and head and not passed:
+            self._serving.unsent = head  # it may still be withdrawn
+            raise error
+        self._pass(passed, head, is_last and error is None)
+        if error is not None:
+            raise error
+        self._look_at_resume(progress)
+        if progress.is_whole and not is_last and not self.is_ending:
+            self.is_ending = True
+            self._serving.connection.call_serving_at(self._serving.exchange.now() + _END_S)
+
+    def _look_at_resume(self, progress: Progress) -> None:
+        """The answer may be one that could go on after a break, or no longer one: then its pauses are shorter."""
+        machine = self._machine
+        is_resumable = self.head.numerics is not None and progress.is_resumable
+        if is_resumable is not machine.is_resumable and self._serving.is_begun:
+            machine.is_resumable = is_resumable
+            self._serving.connection.call_serving_at(machine.timer_of(self._attempt)[0])
+
+    def _pass(self, piece: bytes, head: bytes, is_last: bool) -> None:
+        """Pass a piece on; before the commit point look whether the answer has begun."""
+        if not self._serving.is_begun:
+            if piece:
+                self.held.append(piece)
+            has_begun = is_last or (bool(piece) if self.progress is None else self.progress.has_begun)
+            if not has_begun:
+                return
+            self._machine.began(self._attempt, self._serving.exchange.now())
+            head, piece = self.commit(), b"".join(self.held)
+            self.held.clear()
+        self._write(head, piece, is_last)
+
+    def commit(self) -> bytes:
+        """The client gets this answer, and no other. Returns its head."""
+        serving, record, target, head = self._serving, self._serving.record, self._call.targets[0], self.head
+        record.served.ends[1] = (target.name, "answered")
+        record.served.target = target
+        record.served.progress = self.progress
+        fields = Fields()
+        fields.raw = head.raw
+        length = head.length if self.progress is None else None
+        response = Response(head.status, fields, b"", length, head.reason.decode("latin-1"))
+        record.offer(response)
+        written = serving.begin(response, length)
+        record.is_streamed = head.is_event_stream
+        if serving.program.view.is_inference and self.progress is None:
+            self.usage = UsageTap(head.media_type.decode("latin-1"))
+        return written
+
+    def _write(self, head: bytes, piece: bytes, is_last: bool) -> None:
+        serving, record = self._serving, self._serving.record
+        if piece:
+            record.feed(piece)
+            record.sent_bytes += len(piece)
+        if piece or is_last:
+            self._note_usage(piece, is_last)
+        transport = serving.connection.transport
+        if len(piece) > _BUFFERED_BYTES and not serving.is_chunked:
+            if head:
+                transport.write(head)
+            transport.write(piece)
+        elif head or piece or (is_last and serving.is_chunked):
+            transport.write(joined(head, piece, serving.is_chunked, is_last))
+        if is_last:
+            self._machine.finished(self._attempt, serving.exchange.now())
+            self._call.let_go(is_reusable=self.head.is_keep_alive and not self.has_excess)
+            serving.finish()
+            return
+        if head:
+            serving.connection.call_serving_at(self._machine.timer_of(self._attempt)[0])
+        if serving.connection.writing_paused:
+            self._call.pause()
+
+    def _note_usage(self, piece: bytes, is_last: bool) -> None:
+        record, usage = self._serving.record, self.usage
+        if usage is not None:
+            usage.feed(piece)
+            if is_last:
+                usage.finish()
+            record.prompt_tokens, record.completion_tokens = usage.prompt_tokens, usage.completion_tokens
+        elif self.progress is not None:
+            state = self.progress.state
+            record.prompt_tokens, record.completion_tokens = state.prompt_tokens, state.completion_tokens
+
+    def end_early(self) -> None:
+        """A stream that is whole is ended here, whatever becomes of its connection."""
+        progress, scanner = self.progress, self.events
+        assert progress is not None and scanner is not None
+        self.has_excess = True  # the connection is not kept
+        self._write(_NO_BYTES, progress.end(scanner.rest()), True)

@@ -1,0 +1,310 @@
+"""Serves one request without a task: stages, one attempt, and the answer passed on as it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from ...ext.lane import clock, decorate, joined, write_answer
+from ..error_answer import error_response
+from ..errors import GatewayError
+from ..exchange.exchange import Exchange
+from ..exchange.message import Response
+from ..record import Record
+from ..snapshot import RouteProgram, Snapshot
+from ..stages import Waiting
+from ..targets import TargetCalls
+from ..verdicts import Target
+from .body import WholeBody
+from .call import InlineCall
+from .pipeline import InlinePipeline
+from .takeover import TakenOver
+
+if TYPE_CHECKING:
+    from ...ext.lane import Arrived, Downstream
+    from .acceptor import LaneAcceptor
+
+_REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
+_NO_BODY = frozenset({204, 304})
+
+
+class InlineServing:
+    """One exchange. Every way out leads through `_end`, or to a task that takes it over and ends it.
+
+    `is_begun`: the answer was begun; its head is written, unless it is `unsent`.
+    """
+
+    __slots__ = (
+        "_calls",
+        "_has_ended",
+        "_is_finishing",
+        "_params",
+        "acceptor",
+        "body",
+        "call",
+        "connection",
+        "context",
+        "exchange",
+        "is_begun",
+        "is_chunked",
+        "is_kept",
+        "pipeline",
+        "program",
+        "record",
+        "snapshot",
+        "unsent",
+    )
+
+    def __init__(
+        self,
+        acceptor: LaneAcceptor,
+        connection: Downstream,
+        arrived: Arrived,
+        snapshot: Snapshot,
+        match: tuple[RouteProgram, Mapping[str, str]],
+    ) -> None:
+        self.acceptor = acceptor
+        self.connection = connection
+        self.snapshot = snapshot
+        self.program, self._params = match
+        self.exchange: Exchange = arrived.exchange
+        self.record = Record(clock())
+        self.body = WholeBody(arrived.length)
+        self.exchange.request.body, self.exchange.models = self.body, snapshot.models
+        self.pipeline = InlinePipeline(self.exchange, self.body, self.record, snapshot)
+        self.call: InlineCall | None = None
+        self._calls: TargetCalls | None = None  # made for whoever wants to wait
+        self.is_kept = arrived.is_kept
+        self.is_begun = self.is_chunked = self._is_finishing = self._has_ended = False
+        self.unsent = b""
+        self.context = acceptor.context.copy()  # what its hooks set is of this exchange alone
+        snapshot.num_exchanges += 1
+        acceptor.gateway.observer.num_inflight += 1
+
+    @property
+    def calls(self) -> TargetCalls:
+        """The calls of targets by whoever wants to wait for them."""
+        if self._calls is None:
+            told = (self.acceptor.told_of(self.connection, self.exchange).origin, self.connection.settings.forwarded)
+            clusters = self.snapshot.clusters
+            self._calls = TargetCalls(self.exchange, self.body, self.record, clusters, told)
+        return self._calls
+
+    async def call_target(self, target: Target) -> Response:
+        """Call one target, for an aggregate. Raises: GatewayError."""
+        calls = self.pipeline.calls = self.calls
+        if not calls.is_prepared:
+            calls.prepare(self.program, self.pipeline.body_scan)
+        return await calls.call(target)
+
+    # -- what the connection tells
+
+    def go(self, body: bytes | None) -> None:
+        """Begin, with the body where it is there."""
+        self.context.run(self._go, body)
+
+    def _go(self, body: bytes | None) -> None:
+        try:
+            self.acceptor.check_address(self.exchange)
+            self.pipeline.matched(self.program, self._params)
+            self.pipeline.authenticate(self.program)
+            if body is not None:
+                self._proceed(body)
+        except Exception as error:
+            self.fail(error)
+
+    def body_came(self, body: bytes) -> None:
+        """The whole body is there."""
+        self.context.run(self._body_came, body)
+
+    def _body_came(self, body: bytes) -> None:
+        try:
+            self._proceed(body)
+        except Exception as error:
+            self.fail(error)
+
+    def body_late(self) -> None:
+        """The client is silent inside its body."""
+        timeout_s = self.connection.settings.body_timeout_s
+        self.context.run(self.fail, GatewayError("body_timeout", f"no byte of the body for {timeout_s:g} s"))
+
+    def expired(self) -> None:
+        """The instant has come that somebody waits for."""
+        if self._is_finishing:
+            self.context.run(self.client_stuck)
+        elif self.call is not None:
+            self.context.run(self.call.expired)
+
+    def client_gone(self) -> None:
+        """The connection is closed."""
+        if not self._is_finishing and self.call is not None:
+            self.call.abandon()
+        self.context.run(self._leave)
+
+    def client_slow(self) -> None:
+        """The client takes nothing more for now."""
+        if self.call is not None:
+            self.call.pause()
+
+    def client_reads(self) -> None:
+        """It does again."""
+        if self._is_finishing:
+            self.context.run(self._end)
+        elif self.call is not None:
+            self.call.resume()
+
+    def cut(self) -> None:
+        """A drain's grace has ended: a task ends an answer that is under way."""
+        if self.call is not None and self.call.wire is not None:
+            self.context.run(TakenOver.go_on, self, self.call)
+        elif not self.is_begun:
+            self.context.run(self.fail, GatewayError("draining", "cut at the end of the grace"))
+
+    # -- stages
+
+    def _proceed(self, data: bytes) -> None:
+        self.body.complete(data)
+        found = self.pipeline.answer_now(self.program, self.body)
+        if found is None:
+            self.pipeline.rescan(self.program, self.body)
+            if self.program.chains["aggregate"]:
+                self.exchange.call = self.call_target
+                found = self.pipeline.aggregate_now(self.program)
+        if found is None:
+            self._dispatch()
+        elif isinstance(found, Waiting):
+            TakenOver.wait(self, found)
+        elif isinstance(found.body, bytes) and found.status >= 200 and found.status not in _NO_BODY:
+            self.record.offer(found)
+            self._answer(found, found.body)
+        else:
+            TakenOver.answer(self, found)
+
+    def _dispatch(self) -> None:
+        targets, plan = self.acceptor.course_of(self)
+        if not targets:
+            raise GatewayError("route_not_found", f"route {self.exchange.route.name} has no target for this request")
+        self.call = InlineCall(self, targets, plan)
+        self.call.start()
+
+    # -- the answer
+
+    def begin(self, response: Response, length: int | None) -> bytes:
+        """Return the head of an answer, to be written with the first piece of its body."""
+        record, program = self.record, self.program
+        program.response_edits.apply(response.fields)
+        if chain := program.chains["response_head"]:
+            chain.every_inline(self.exchange, response)
+        if self.connection.is_last or self.acceptor.gateway.is_draining:
+            self.is_kept = False
+        raw, target = response.fields.raw, record.served.target
+        decorate(
+            raw,
+            record.added_fields,
+            self.acceptor.gateway.date(),
+            self.exchange.request_id,
+            target.name if target is not None else None,
+            record.served.num_attempts,
+            record.cache_status,
+        )
+        record.status = response.status
+        record.first_byte_at = clock()
+        self.is_begun, self.is_chunked = True, length is None
+        reason = response.reason.encode("latin-1") or _REASONS.get(response.status, b"")
+        return write_answer(response.status, reason, raw, length, self.is_kept) or self._written(
+            response.status, reason, raw, length
+        )
+
+    def _written(self, status: int, reason: bytes, raw: list[tuple[bytes, bytes]], length: int | None) -> bytes:
+        """Return a head that is too large, or otherwise not for the compiled writer."""
+        lines = [b"HTTP/1.1 %d %b" % (status, reason), *(b"%b: %b" % pair for pair in raw)]
+        lines.append(b"Transfer-Encoding: chunked" if length is None else b"Content-Length: %d" % length)
+        lines += [] if self.is_kept else [b"Connection: close"]
+        return b"\r\n".join([*lines, b"", b""])
+
+    def _answer(self, response: Response, body: bytes) -> None:
+        """Give an answer that is whole."""
+        if response.status >= 400 and not self.connection.has_body:
+            self.is_kept = False  # the rest of the body is not waited for (RFC 9112 §9.3)
+        head = self.begin(response, len(body))
+        self.record.feed(body)
+        self.record.sent_bytes = len(body)
+        self.connection.transport.write(joined(head, body, False, True))
+        self.finish()
+
+    def finish(self) -> None:
+        """The whole answer is written. It has ended once the client has read enough of it."""
+        self._is_finishing = True
+        self.record.is_complete = True
+        if self.connection.writing_paused:
+            self.connection.call_serving_at(self.exchange.now() + self.connection.settings.write_timeout_s)
+        else:
+            self._end()
+
+    # -- the end
+
+    def fail(self, error: Exception) -> None:
+        """Answer with an error; nothing of an answer has been written yet."""
+        if self.call is not None:
+            self.call.abandon()
+        if not isinstance(error, GatewayError):
+            self.crash(error)
+            return
+        self.record.error = error
+        self.record.drop_store()
+        if error.kind.is_closing:
+            self.is_kept = False
+        response = error_response(error, self.exchange.request_id, self.exchange.request.path)
+        self.record.offer(response)
+        assert isinstance(response.body, bytes)
+        self._answer(response, response.body)
+
+    def crash(self, error: Exception) -> None:
+        """A fault of the gateway itself: answer with an error where nothing was written yet, else end visibly."""
+        self.acceptor.gateway.observer.crashed(error)
+        if self.call is not None:
+            self.call.abandon()
+        if not self.is_begun:
+            self.fail(GatewayError("internal", repr(error)))
+            return
+        self.record.error = GatewayError("internal", repr(error))
+        self.record.is_complete = False
+        self.connection.reset()
+        self._end()
+
+    def client_stuck(self) -> None:
+        """The client has read nothing for as long as it may."""
+        if self.call is not None:
+            self.call.abandon()
+        self.connection.reset()
+        self._leave()
+
+    def _leave(self) -> None:
+        self.record.is_client_gone = True
+        self.record.is_complete = False
+        self.record.error = GatewayError("client_gone", "the connection closed")
+        self.is_kept = False
+        self._end()
+
+    def _end(self) -> None:
+        """Settle what was reserved, tell how the exchange ended, and let the connection go on."""
+        if self._has_ended:
+            return
+        self._has_ended = True
+        record, exchange, observer = self.record, self.exchange, self.acceptor.gateway.observer
+        record.received_bytes += self.body.received_bytes
+        record.release()
+        outcome = record.outcome(clock(), exchange.model, exchange.extra)
+        self.left()
+        try:
+            if chain := self.program.chains["log"]:
+                chain.every_inline(exchange, outcome)
+        finally:
+            observer.ended(exchange, outcome)
+            self.connection.handled(self.is_kept)
+
+    def left(self) -> None:
+        """The exchange is over."""
+        self.snapshot.num_exchanges -= 1
+        self.acceptor.gateway.observer.num_inflight -= 1
