@@ -82,7 +82,7 @@ class Dispatch:
             await self.abandon()
             raise
         finally:
-            self._note()
+            self.served.is_fallback = self._machine.target > 0
         raise self._error(command)
 
     # -- one attempt
@@ -276,7 +276,7 @@ class Dispatch:
         """
         self.served.num_resumes += 1
         self.served.is_prefilled = self.served.is_prefilled or opened.is_prefilled
-        self._note()
+        self.served.is_fallback = self._machine.target > 0
         self._ended(opened.attempt.attempt, "answered")
         self.served.target = self._work.targets[opened.attempt.attempt.target]
         self.passed(opened)
@@ -331,9 +331,6 @@ class Dispatch:
         upstream = self._open.pop(attempt, None)
         if upstream is not None:
             await upstream.close()
-
-    def _note(self) -> None:
-        self.served.is_fallback = self._machine.target > 0
 
     def _break(self, command: Command, first: GatewayError) -> GatewayError:
         """Return what broke the answer off: not what came of the attempts to continue it, unless that was the end."""
