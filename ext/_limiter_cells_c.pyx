@@ -53,19 +53,19 @@ cdef class LimiterCells:
 
     is_shareable = True
 
-    def __cinit__(self, max_cells, secret=None):
+    def __cinit__(self, max_cells, secret=None, *, forgets=False):
         self._fd = -1
         if max_cells is not None:
             secret = checked_secret(secret)
             self._map(mmap.mmap(-1, _size(max_cells), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), max_cells)
-            self._begin(max_cells, secret)
+            self._begin(max_cells, secret, forgets)
 
     def __dealloc__(self):
         if self._fd >= 0:
             os.close(self._fd)
 
     @classmethod
-    def create(cls, max_cells):
+    def create(cls, max_cells, *, forgets=False):
         """Make a table that other processes can attach. Raises: OSError where there is no memory for it."""
         cdef LimiterCells cells = LimiterCells.__new__(LimiterCells, None)
         size = _size(max_cells)
@@ -73,7 +73,7 @@ cdef class LimiterCells:
         os.ftruncate(cells._fd, size)
         fcntl.fcntl(cells._fd, fcntl.F_ADD_SEALS, _SEALS)  # who shrinks it would end all who look at it
         cells._map(mmap.mmap(cells._fd, size), max_cells)
-        cells._begin(max_cells, checked_secret(None))
+        cells._begin(max_cells, checked_secret(None), forgets)
         return cells
 
     @classmethod
@@ -143,10 +143,11 @@ cdef class LimiterCells:
             self._num_rows, self._row_cells = shape(max_cells)
         return 0
 
-    cdef int _begin(self, max_cells, bytes secret) except -1:
+    cdef int _begin(self, max_cells, bytes secret, bint forgets) except -1:
         cdef Header *header = <Header *>self._base
         memcpy(header.secret, PyBytes_AS_STRING(secret), sizeof(header.secret))
         header.max_cells = max_cells
+        header.forgets = forgets
         header.magic = _MAGIC
         return 0
 

@@ -34,27 +34,32 @@ class LimiterCells:
 
     Instants come from the caller: CLOCK_MONOTONIC in ns, which all processes of a machine share. A key must come with
     the same limit always: put what tells limits apart into it.
+
+    A table that `forgets` decides otherwise where all cells of a row are in use: that of the caller whose bucket will
+    be full the soonest gives way, and the newcomer begins with a full one. A crowd then keeps nobody out, but it lifts
+    limits.
     """
 
-    __slots__ = ("_dropped_ns", "_num_rows", "_row_cells", "_rows", "_secret", "_shared", "_tats")
+    __slots__ = ("_dropped_ns", "_forgets", "_num_rows", "_row_cells", "_rows", "_secret", "_shared", "_tats")
 
     #: Whether several processes can hold one table. Those of this class live within one process.
     is_shareable: ClassVar[bool] = False
 
-    def __init__(self, max_cells: int, secret: bytes | None = None) -> None:
+    def __init__(self, max_cells: int, secret: bytes | None = None, *, forgets: bool = False) -> None:
         """Make a table for this process alone. `secret` decides which keys share a row; without it one is drawn.
 
         Raises: ValueError for less than one cell or more than 2**26, and for a secret that has not 16 bytes.
         """
         self._num_rows, self._row_cells = shape(max_cells)
         self._secret = checked_secret(secret)
+        self._forgets = forgets
         self._tats: dict[bytes, int] = {}
         self._rows: dict[int, list[bytes]] = {}
         self._shared: dict[int, int] = {}
         self._dropped_ns = 0
 
     @classmethod
-    def create(cls, max_cells: int) -> LimiterCells:
+    def create(cls, max_cells: int, *, forgets: bool = False) -> LimiterCells:
         """Make a table that other processes can attach. Raises: RuntimeError where cells cannot be shared."""
         _refuse()
 
@@ -118,19 +123,20 @@ class LimiterCells:
         return True
 
     def _make_room(self, name: bytes, now_ns: int) -> bool:
-        """Put a newcomer into its row: into a free cell, or else into that which is full for longest."""
+        """Put a newcomer into its row: into a free cell, or else into that which is full for longest, or will be."""
         row = self._rows.setdefault(row_of(self._secret, name, self._num_rows), [])
         if len(row) < self._row_cells:
             row.append(name)
             return True
         tats = [self._tats[each] for each in row]
         least = min(tats)
-        if least > now_ns:
+        if least > now_ns and not self._forgets:
             return False
         place = tats.index(least)
         del self._tats[row[place]]
         row[place] = name
-        self._dropped_ns = max(self._dropped_ns, least)
+        if least <= now_ns:
+            self._dropped_ns = max(self._dropped_ns, least)
         return True
 
 

@@ -7,7 +7,8 @@
 #    that. A claim taken away is never fulfilled: its number is found no more. So a caller has one cell at most.
 #  - Who charges the shared cell looks through the row once more afterwards, and who claims a cell reads the shared one
 #    after the claim: the one or the other sees what its caller did elsewhere.
-#  - Who takes a full cell notes its time in `dropped` first, and who begins a cell reads `dropped` last.
+#  - Who takes a full cell notes its time in `dropped` first, and who begins a cell reads `dropped` last. A table that
+#    forgets gives cells away that are not full, too; of these it notes nothing.
 #  - A process that dies leaves a claim, which others take away, or a note or a charge too many: no limit is lifted.
 
 cdef enum:
@@ -24,7 +25,8 @@ cdef struct Header:
     uint64_t magic
     uint64_t max_cells
     uint64_t secret[2]
-    uint64_t unused[4]  # what changes lies elsewhere than what does not
+    uint64_t forgets
+    uint64_t unused[3]  # what changes lies elsewhere than what does not
     uint64_t dropped
     uint64_t num_claims
 
@@ -121,7 +123,7 @@ cdef Outcome take_new(Ask *ask) noexcept nogil:
     cell = find_room(ask, &claim)
     if cell == NULL:
         return take_shared(ask)
-    if claim.id and not claim.tat & CLAIMED:
+    if claim.id and claim.tat <= ask.now:
         raise_to(&ask.header.dropped, claim.tat)
     next_tat = CLAIMED | next_of(&ask.header.num_claims)
     if not swap_cell(cell, &claim, ask.id, next_tat):
@@ -138,9 +140,13 @@ cdef Outcome take_new(Ask *ask) noexcept nogil:
 
 
 cdef Cell *find_room(Ask *ask, Cell *found) noexcept nogil:
-    """Find the cell that a newcomer may take: a free one, else that which is full for longest, else an old claim."""
+    """Find the cell that a newcomer may take: a free one, else that which is full for longest, else an old claim.
+
+    In a table that forgets also that which will be full the soonest.
+    """
     cdef int place
     cdef uint64_t id, tat, least = CLAIMED
+    cdef uint64_t latest = CLAIMED if ask.header.forgets else ask.now
     cdef uint64_t num_claims = load(&ask.header.num_claims)
     cdef Cell *room = NULL
     cdef Cell *cell = ask.row
@@ -150,7 +156,7 @@ cdef Cell *find_room(Ask *ask, Cell *found) noexcept nogil:
         if id == 0 and tat == 0:
             found.id = found.tat = 0
             return cell
-        if (tat < least and tat <= ask.now) or (room == NULL and tat >= CLAIMED and is_old(num_claims, tat)):
+        if (tat < least and tat <= latest) or (room == NULL and tat >= CLAIMED and is_old(num_claims, tat)):
             least = tat
             room = cell
             found.id = id

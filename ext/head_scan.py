@@ -7,10 +7,26 @@ from ._head_scan_py import BLOCK_BYTES, MAX_BLOCKS, MAX_DEPTH, MAX_DIGITS, MAX_M
 
 if TYPE_CHECKING or os.environ.get("HEADGATE_NO_EXTENSIONS"):
     from ._head_scan_py import BodyScan, scan_head
+
+    #: Whether the scan is faster than a parse of the body: the twin specifies, and is not.
+    IS_COMPILED = False
 else:
     try:
         from ._head_scan_c import BodyScan, scan_head
+
+        IS_COMPILED = True
     except ModuleNotFoundError:  # not built; one that is built and broken must be heard of
         from ._head_scan_py import BodyScan, scan_head
 
-__all__ = ["BLOCK_BYTES", "MAX_BLOCKS", "MAX_DEPTH", "MAX_DIGITS", "MAX_MEMBERS", "BodyScan", "scan_head"]
+        IS_COMPILED = False
+
+__all__ = [
+    "BLOCK_BYTES",
+    "IS_COMPILED",
+    "MAX_BLOCKS",
+    "MAX_DEPTH",
+    "MAX_DIGITS",
+    "MAX_MEMBERS",
+    "BodyScan",
+    "scan_head",
+]

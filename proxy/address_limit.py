@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import socket
-from collections import OrderedDict
 
-from ..ext.limiter_cells import NS_PER_S, Limit, admit
+from ..ext.limiter_cells import NS_PER_S, Limit, LimiterCells
 from .errors import GatewayError
 
 _MAPPED = bytes(10) + b"\xff\xff"  # RFC 4291 §2.5.5.2
@@ -30,36 +29,25 @@ def address_group(address: str) -> bytes:
 
 
 class AddressLimit:
-    """One bucket per client address, for at most `max_addresses` of them.
+    """One bucket per client address, for as many of them as its table is made for.
 
-    When the table is full the address that was idle for longest gives way: newcomers are never locked out by a crowd.
-    The limit of an address is exact as long as no more than `max_addresses` others come between two of its requests;
-    a crowd larger than that is bounded by `max_addresses` buckets only.
+    When the table is full the address whose bucket will be full the soonest gives way, with what it has used: newcomers
+    are never locked out by a crowd. The limit of an address is exact as long as no more others than that are about.
     """
 
-    __slots__ = ("_limit", "_max_addresses", "_tats")
+    __slots__ = ("_cells", "_limit")
 
-    def __init__(self, limit: Limit, max_addresses: int) -> None:
-        if max_addresses < 1:
-            raise ValueError(f"expected room for at least 1 address, got {max_addresses}")
+    def __init__(self, limit: Limit, cells: LimiterCells) -> None:
+        """`cells` are a table that forgets; whoever has the same counts on in it."""
         self._limit = limit
-        self._max_addresses = max_addresses
-        self._tats: OrderedDict[bytes, int] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._tats)
+        self._cells = cells
 
     def take(self, address: str, now_s: float) -> float:
         """Take one unit in the name of `address`; return 0 where it was there, else the seconds until it will be.
 
         Cost: O(1).
         """
-        group = address_group(address)
-        tats = self._tats
-        tats[group], decision = admit(tats.get(group, 0), self._limit, 1, int(now_s * NS_PER_S))
-        tats.move_to_end(group)
-        if len(tats) > self._max_addresses:
-            tats.popitem(last=False)
+        decision = self._cells.admit((address_group(address),), self._limit, 1, int(now_s * NS_PER_S))
         return (decision.retry_after_ns or 0) / NS_PER_S
 
     def check(self, address: str, now_s: float) -> None:

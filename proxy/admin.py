@@ -7,9 +7,11 @@ import contextlib
 import socket
 from dataclasses import replace
 
+from ..ext.slots import SlotTable
 from .address_limit import AddressLimit
 from .admin_calls import AdminAnswer, AdminCalls
 from .config.addresses import Address
+from .counting import Places
 from .downstream.acceptor import Acceptor
 from .downstream.incoming import Answered, Incoming
 from .downstream.settings import ListenerSettings
@@ -39,9 +41,10 @@ class Admin:
         self.address: Address | None = None  # once it has started
         self.is_draining = False
 
-    async def start(self, bound: socket.socket) -> None:
-        """Serve on a bound socket."""
-        self._acceptor = Acceptor(self, self._settings, None)
+    async def start(self, bound: socket.socket, slots: SlotTable | None = None) -> None:
+        """Serve on a bound socket; its connections are counted in `slots`, with those of all who have these."""
+        places = None if slots is None else Places(slots, ("admin",), self._settings.max_connections)
+        self._acceptor = Acceptor(self, self._settings, None, places)
         self._server = await asyncio.get_running_loop().create_server(self._acceptor, sock=bound, backlog=_BACKLOG)
         host, port = bound.getsockname()[:2]
         self.address = Address(host, port)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, cast
 
 import orjson
 
-from ..ext.head_scan import MAX_DIGITS, MAX_MEMBERS, BodyScan, scan_head
+from ..ext.head_scan import IS_COMPILED, MAX_DIGITS, MAX_MEMBERS, BodyScan, scan_head
 from .errors import GatewayError
 
 
@@ -51,12 +51,15 @@ def scan(body: bytes) -> BodyScan:
     Raises: GatewayError `bad_body` for what is not one JSON object, or where `model` stands twice, in other letters, or
     is no string: then the gateway and the service might each read another one. Cost: linear in the body.
     """
-    found = scan_head(body)
+    found = scan_head(body) if IS_COMPILED else None
     return scan_whole(body) if found is None else found
 
 
 def scan_whole(body: bytes) -> BodyScan:
-    """As `scan`, by a full parse, which takes many times as long: for a body in which anything is odd."""
+    """As `scan`, by a full parse: for a body in which anything is odd, and where the head scan is not compiled.
+
+    It takes many times as long as the compiled head scan, and less than half as long as its twin.
+    """
     try:
         text = body.decode()
         found = members(text)

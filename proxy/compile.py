@@ -56,7 +56,7 @@ def build(config: Config, types: PluginTypes, registry: Registry, previous: Snap
         version=previous.version + 1 if previous else 1,
         programs=programs,
         table=RouteTable([route.to_spec() for route in config.routes]),
-        clusters=_clusters(config, previous),
+        clusters=_clusters(config, previous, types.counting.num_workers),
         instances=instances,
         models=models,
     )
@@ -76,7 +76,7 @@ def _instances(
             instances[name] = old  # told nothing anew: should the rest be refused, it still serves the old snapshot
         else:
             instances[name] = make(types.get(settings.use), settings.settings)
-            _set_up(instances[name], Setup(name, old, infos, types.make_cells), registry)
+            _set_up(instances[name], Setup(name, old, infos, types.counting), registry)
     return instances
 
 
@@ -148,7 +148,7 @@ def _hold(route: RouteConfig) -> HoldRule | None:
     return HoldRule(hold.tokens, hold.span_s, hold.is_whole, route.hold_back_limit)
 
 
-def _clusters(config: Config, previous: Snapshot | None) -> dict[str, Cluster]:
+def _clusters(config: Config, previous: Snapshot | None, num_workers: int) -> dict[str, Cluster]:
     clusters: dict[str, Cluster] = {}
     for name, cluster in config.clusters.items():
         # An authority's file may hold something else under the same name.
@@ -156,11 +156,11 @@ def _clusters(config: Config, previous: Snapshot | None) -> dict[str, Cluster]:
         if is_same and previous is not None:
             clusters[name] = previous.clusters[name]
         else:
-            clusters[name] = Cluster(_settings(name, cluster), random.random)
+            clusters[name] = Cluster(_settings(name, cluster, num_workers), random.random)
     return clusters
 
 
-def _settings(name: str, cluster: ClusterConfig) -> ClusterSettings:
+def _settings(name: str, cluster: ClusterConfig, num_workers: int) -> ClusterSettings:
     credential = None
     if cluster.credential is not None:
         credential = (cluster.credential_header, cluster.credential_prefix + cluster.credential.reveal())
@@ -180,16 +180,17 @@ def _settings(name: str, cluster: ClusterConfig) -> ClusterSettings:
         set_fields=tuple(cluster.headers.set.items()),
         removed_fields=tuple(cluster.headers.remove),
         is_host_preserved=cluster.preserve_host,
-        health=_health(cluster),
+        health=_health(cluster, num_workers),
     )
 
 
-def _health(cluster: ClusterConfig) -> HealthSettings:
+def _health(cluster: ClusterConfig, num_workers: int) -> HealthSettings:
     outlier, breaker, budget, check = cluster.outlier, cluster.breaker, cluster.retry_budget, cluster.health_check
     return HealthSettings(
         outlier=OutlierSettings(outlier.failures, outlier.base, outlier.max, outlier.max_share, outlier.panic),
         breaker=BreakerSettings(breaker.failures, breaker.probes, breaker.ramp, breaker.ramp_step),
-        budget=BudgetSettings(budget.ratio, budget.floor, budget.window),
+        # The share of the requests adds up over the workers by itself.
+        budget=BudgetSettings(budget.ratio, budget.floor / num_workers, budget.window),
         slow_start_s=cluster.slow_start,
         check=_check(check) if check is not None else None,
     )

@@ -18,13 +18,15 @@ first coroutine for an answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pluggy
 
 from ..ext.limiter_cells import LimiterCells
+from ..ext.slots import SlotTable
+from .counting import Counting
 from .exchange.message import Response
 from .verdicts import Hit, Identity, Miss, Outcome, Reject, Reservation, Route
 
@@ -47,34 +49,33 @@ class ModelInfo:
     owned_by: str = "headgate"
 
 
-# Makes or finds the table of a name, for so many callers.
-MakeCells = Callable[[str, int], LimiterCells]
-
-
-def own_cells(name: str, max_cells: int) -> LimiterCells:
-    """Return a new table, of this process alone."""
-    return LimiterCells(max_cells)
-
-
 @dataclass(frozen=True, slots=True)
 class Setup:
     """What a plugin is told when it is configured.
 
     `name` is its name in the configuration; `previous` the instance it replaces on a reload, to take state over from;
-    `models` are the configured models by name. `make_cells` gives tables of limits: see `cells`.
+    `models` are the configured models by name. `counting` is where limits are counted: see `cells` and `slots`.
     """
 
     name: str
     previous: object | None
     models: Mapping[str, ModelInfo]
-    make_cells: MakeCells = own_cells
+    counting: Counting = field(default_factory=Counting)
 
     def cells(self, max_cells: int, what: str = "") -> LimiterCells:
         """Return a table for `max_cells` callers, which this plugin has in common over all workers.
 
         `what` says what is counted: whoever says the same of the same plugin has the same table, also after a reload.
         """
-        return self.make_cells(f"{self.name}: {what}", max_cells)
+        return self.counting.make_cells(f"{self.name}: {what}", max_cells)
+
+    @property
+    def slots(self) -> SlotTable:
+        """The table of what is under way, which all plugins and workers have in common.
+
+        Let each key begin with `name`. Slots of a worker that dies are given back.
+        """
+        return self.counting.slots
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from .config.plugin_schema import PluginSchema
+from .counting import Counting
 from .hooks import PluginType, discover, load_type
-from .hookspecs import MakeCells, own_cells
 from .plugin_error import PluginError
 
 
 class PluginTypes:
     """Plugins by the name of their entry point. One that nobody uses is never imported, so it cannot do harm.
 
-    `make_cells` makes their tables of limits.
+    `counting` is where their limits are counted.
     """
 
-    def __init__(self, make_cells: MakeCells = own_cells) -> None:
-        self.make_cells = make_cells
+    def __init__(self, counting: Counting | None = None) -> None:
+        self.counting = counting or Counting()
         self._points = discover()
         self._types: dict[str, PluginType] = {}
 

@@ -12,7 +12,6 @@ import uvloop
 from .compile import build
 from .config.schema import Config
 from .gateway import Gateway
-from .hookspecs import own_cells
 from .observe.access_log import AccessLog
 from .observe.metrics import Registry
 from .observe.observer import Observer
@@ -34,7 +33,7 @@ def run_gateway(read: Read, *, is_reloadable: bool, inherited: Inherited | None 
 
     Raises: ConfigErrors, PluginError, OSError.
     """
-    types = PluginTypes(inherited.cells if inherited is not None else own_cells)
+    types = PluginTypes(inherited.counting if inherited is not None else None)
     config = read(types)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_run(read if is_reloadable else None, config, types, inherited))
@@ -56,7 +55,7 @@ async def _run(read: Read | None, config: Config, types: PluginTypes, inherited:
     gateway = Gateway(build(config, types, registry), observer)
     register_gauges(registry, lambda: gateway.snapshot.clusters, asyncio.get_running_loop().time)
     reloader = Reloader(gateway, read, types, registry) if read is not None else None
-    server = Server(gateway, reloader, inherited.bind if inherited is not None else None)
+    server = Server(gateway, reloader, types.counting, inherited)
     await server.start(config)
     gateway.snapshot.start(asyncio.get_running_loop())
     if inherited is None:

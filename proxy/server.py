@@ -7,8 +7,9 @@ import contextlib
 import logging
 import signal
 import socket
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 from ..ext.http1 import HeadLimits
 from ..ext.limiter_cells import Limit
@@ -19,13 +20,18 @@ from .certificates import Certificate
 from .config.addresses import Address
 from .config.schema import Config
 from .config.schema_listener import Listener
+from .counting import Counting, Places, address_table, listener_key
 from .downstream.acceptor import Acceptor
+from .downstream.plain_listener import Spread, take
 from .downstream.settings import ListenerSettings
 from .downstream.tls_listener import TlsListener
 from .gateway import Gateway
 from .lane.acceptor import new_acceptor
 from .reload import Reloader
 from .tasks import spawn
+
+if TYPE_CHECKING:
+    from .workers.inherited import Inherited
 
 _log = logging.getLogger("headgate")
 _BACKLOG = 4096
@@ -54,12 +60,15 @@ class Server:
         self,
         gateway: Gateway,
         reloader: Reloader | None = None,
-        bound: Callable[[Address], socket.socket] | None = None,
+        counting: Counting | None = None,
+        inherited: Inherited | None = None,
     ) -> None:
-        """`bound` gives the socket of an address, where somebody else has bound it."""
+        """`counting` is where limits are counted, `inherited` what a worker has from its parent."""
         self._gateway = gateway
         self._reloader = reloader
-        self._bound = bound or bind
+        self._counting = counting or Counting()
+        self._bound = inherited.bind if inherited is not None else bind
+        self._handover = inherited.handover if inherited is not None else None
         self._listeners: list[BoundListener] = []
         self._admin: Admin | None = None
         self._stopping = asyncio.Event()
@@ -90,7 +99,9 @@ class Server:
                 self._listeners.append(await self._bind(listener, loop))
             if config.admin is not None:
                 self._admin = Admin(self._gateway, AdminCalls(self._gateway, self._reloader, config.admin))
-                await self._admin.start(self._bound(config.admin.address))
+                await self._admin.start(self._bound(config.admin.address), self._counting.slots)
+            if self._handover is not None:
+                self._handover.start(loop)
         except BaseException:
             self._close_listeners()
             raise
@@ -100,19 +111,30 @@ class Server:
         if listener.tls is not None:
             certificate = Certificate(str(listener.tls.certificate), str(listener.tls.key), listener.tls.reload)
             certificate.start(loop)
-        limit = None
-        if (rule := listener.rate_limit) is not None:
-            limit = AddressLimit(Limit.of(rule.rate.amount, rule.rate.per_s, rule.burst), rule.max_addresses)
-        acceptor = new_acceptor(self._gateway, listener_settings(listener), limit)
+        acceptor = self._acceptor(listener)
         bound = self._bound(listener.address)
         server: asyncio.Server | TlsListener
-        if certificate is None:
+        number, handover = len(self._listeners), self._handover
+        if certificate is not None:
+            server = TlsListener(acceptor, bound, certificate.context, listener.timeouts.head)
+            server.share = handover.share(number, server.take) if handover is not None else None
+            server.start(_BACKLOG)
+        elif handover is None:
             server = await loop.create_server(acceptor, sock=bound, backlog=_BACKLOG)
         else:
-            server = TlsListener(acceptor, bound, certificate.context, listener.timeouts.head)
-            server.start(_BACKLOG)
+            spread = Spread(acceptor, handover.share(number, partial(take, acceptor)))
+            server = await loop.create_server(spread, sock=bound, backlog=_BACKLOG)
         host, port = bound.getsockname()[:2]
         return BoundListener(listener, acceptor, server, certificate, Address(host, port))
+
+    def _acceptor(self, listener: Listener) -> Acceptor:
+        number, settings = len(self._listeners), listener_settings(listener)
+        limit = None
+        if (rule := listener.rate_limit) is not None:
+            cells = self._counting.make_cells(address_table(number), rule.max_addresses, forgets=True)
+            limit = AddressLimit(Limit.of(rule.rate.amount, rule.rate.per_s, rule.burst), cells)
+        places = Places(self._counting.slots, listener_key(number), settings.max_connections)
+        return new_acceptor(self._gateway, settings, limit, places)
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain. SIGHUP reloads."""
@@ -129,6 +151,8 @@ class Server:
         for listener in self._listeners:
             listener.server.close()
             listener.acceptor.drain()
+        if self._handover is not None:
+            self._handover.stop(asyncio.get_running_loop())
         if not await self._wait_idle(grace_s):
             for listener in self._listeners:
                 listener.acceptor.cut()

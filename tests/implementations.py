@@ -13,6 +13,7 @@ from headgate.ext.cache_core import CacheCore
 from headgate.ext.head_scan import BodyScan
 from headgate.ext.limiter_cells import LimiterCells
 from headgate.ext.route_table import RouteTable
+from headgate.ext.slots import SlotTable
 from headgate.ext.sse import Event, EventScanner, StreamState
 
 
@@ -25,6 +26,11 @@ def table_type(request: pytest.FixtureRequest) -> type[RouteTable]:
 @pytest.fixture(scope="session", params=IMPLEMENTATIONS)
 def cells_type(request: pytest.FixtureRequest) -> type[LimiterCells]:
     return cast(type[LimiterCells], implementation("limiter_cells", request.param).LimiterCells)
+
+
+@pytest.fixture(scope="session", params=IMPLEMENTATIONS)
+def slots_type(request: pytest.FixtureRequest) -> type[SlotTable]:
+    return cast(type[SlotTable], implementation("slots", request.param).SlotTable)
 
 
 @pytest.fixture(scope="session", params=IMPLEMENTATIONS)

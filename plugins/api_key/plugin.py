@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from ...ext.slots import SlotTable
 from ...proxy.config.files import ReadableFile
 from ...proxy.config.header_edits import FieldName
 from ...proxy.config.secrets import SecretRef
@@ -21,7 +22,7 @@ from ...proxy.verdicts import Identity, Reject, Reservation
 from .key_entry import KeyEntry, Scope, check_distinct
 from .key_source import POLL_S, KeySource
 from .keyring import Credential
-from .parallel import ParallelCounts
+from .parallel import take_slot
 
 _MIN_PEPPER_BYTES = 16
 _MAX_KEY_BYTES = 512
@@ -86,7 +87,7 @@ class ApiKey:
         self._lengths = frozenset(map(len, self._carriers))
         self._is_last = config.unknown == "reject"
         self._missing = f"no key in {', '.join(config.headers)}"
-        self._parallel = ParallelCounts()
+        self._slots: SlotTable
         self._name = "api_key"
 
     def close(self) -> None:
@@ -95,10 +96,9 @@ class ApiKey:
 
     @hookimpl
     def headgate_configure(self, setup: Setup) -> None:
-        """Take the name, and a predecessor's count of requests under way."""
+        """Take the name, and what counts requests under way: those of a predecessor's keys count on in it."""
         self._name = setup.name
-        if isinstance(setup.previous, ApiKey):
-            self._parallel = setup.previous._parallel
+        self._slots = setup.slots
 
     @hookimpl
     def headgate_auth(self, exchange: Exchange) -> Identity | Reject | None:
@@ -126,7 +126,7 @@ class ApiKey:
         if owner is not self or credential.max_parallel is None:
             return None
         key_id = credential.identity.key_id
-        slot = self._parallel.take(key_id, credential.max_parallel)
+        slot = take_slot(self._slots, (self._name, key_id), credential.max_parallel)
         if slot is None:
             return Reject("too_many_parallel", detail=f"key {key_id}: {credential.max_parallel} run already")
         return Reservation(settle=slot.release)

@@ -62,7 +62,8 @@ class AddressRateLimit(Section):
     rate: RateValue = Field(description="Requests of one address, sustained.")
     burst: Annotated[Whole, Field(ge=1, le=1_000_000)] = Field(description="Requests of one address at once.")
     max_addresses: Annotated[Whole, Field(ge=1, le=10_000_000)] = Field(
-        default=100_000, description="Number of addresses remembered; the least recent is forgotten first."
+        default=100_000,
+        description="Number of addresses remembered; of more, the one nearest to its whole burst is forgotten first.",
     )
 
 

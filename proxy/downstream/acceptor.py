@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from aiohttp.web_server import Server
 
+from ...ext.slots import SlotTable
 from ..address_limit import AddressLimit
+from ..counting import Places
 from ..errors import GatewayError
 from .client import Client
 from .connection import DownstreamConnection
@@ -32,13 +34,20 @@ class Service(Protocol):
 
 
 class Acceptor(Server):
-    """Makes connections for a listener and counts them: aiohttp's server with our connection in its place."""
+    """Makes connections for a listener and counts them: aiohttp's server with our connection in its place.
 
-    def __init__(self, service: Service, settings: ListenerSettings, limit: AddressLimit | None) -> None:
+    Each has one of the `places` that all workers have in common; without these it is alone.
+    """
+
+    def __init__(
+        self, service: Service, settings: ListenerSettings, limit: AddressLimit | None, places: Places | None = None
+    ) -> None:
         super().__init__(cast(Any, self._serve), request_factory=cast(Any, self._incoming), handler_cancellation=True)
         self._service = service
         self._settings = settings
         self._limit = limit
+        self._places = places or Places(SlotTable(1), ("connections",), settings.max_connections)
+        self._held: dict[Client, int] = {}
         self._open: set[Client] = set()
         self._expected: set[Client] = set()
 
@@ -52,33 +61,56 @@ class Acceptor(Server):
 
     def connection_made(self, handler: Any, transport: asyncio.Transport) -> None:
         """Count a connection in."""
-        self._expected.discard(handler)
-        self._open.add(handler)
+        self._count_in(handler)
         super().connection_made(handler, transport)
 
     def connection_lost(self, handler: Any, exc: BaseException | None = None) -> None:
         """Count a connection out."""
-        self._open.discard(handler)
+        self._count_out(handler)
         super().connection_lost(handler, exc)
 
     def expect(self, peer: str) -> DownstreamConnection | None:
         """Make a connection that has a place before it is open; None, and a line in the log, where none is free."""
-        if len(self._open) + len(self._expected) >= self._settings.max_connections:
+        connection = self()
+        if not self._take_place(connection):
             self._service.refuse(peer, self._overloaded())
             return None
-        connection = self()
         self._expected.add(connection)
         return connection
 
-    def give_up(self, connection: DownstreamConnection) -> None:
+    def give_up(self, connection: Client) -> None:
         """Free the place of an expected connection, unless it is open by now."""
-        self._expected.discard(connection)
+        if connection in self._expected:
+            self._expected.discard(connection)
+            self._free_place(connection)
+
+    def _count_in(self, connection: Client) -> None:
+        if connection in self._expected:
+            self._expected.discard(connection)
+        else:
+            self._take_place(connection)
+        self._open.add(connection)
+
+    def _count_out(self, connection: Client) -> None:
+        self._open.discard(connection)
+        self._free_place(connection)
+
+    def _take_place(self, connection: Client) -> bool:
+        place = self._places.take()
+        if place is not None:
+            self._held[connection] = place
+        return place is not None
+
+    def _free_place(self, connection: Client) -> None:
+        place = self._held.pop(connection, None)
+        if place is not None:
+            self._places.give_back(place)
 
     def refuse_connection(self, connection: Client) -> GatewayError | None:
         """Return why a new connection cannot stay, if so."""
         if self._service.is_draining:
             return GatewayError("draining", "a new connection during the drain")
-        if len(self._open) + len(self._expected) > self._settings.max_connections:
+        if connection not in self._held:
             return self._overloaded()
         return None
 

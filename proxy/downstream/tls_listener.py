@@ -10,6 +10,7 @@ import socket
 import ssl
 
 from ..tasks import spawn
+from ..workers.handover import Share
 from .acceptor import Acceptor
 from .connection import DownstreamConnection
 
@@ -37,6 +38,7 @@ class TlsListener:
         self._retry: asyncio.TimerHandle | None = None
         self._is_failing = False
         self._handshakes: set[asyncio.Task[None]] = set()
+        self.share: Share | None = None  # with other workers
 
     def start(self, backlog: int) -> None:
         """Accept from now on. Raises: OSError."""
@@ -68,7 +70,8 @@ class TlsListener:
                     self._pause(error)
                 return
             self._is_failing = False
-            self._take(client, str(address[0]))
+            if not self._passes_on(client):
+                self._take(client, str(address[0]))
 
     def _pause(self, error: OSError) -> None:
         if not self._is_failing:  # said once, until one is accepted again
@@ -76,6 +79,25 @@ class TlsListener:
             _log.error("cannot accept connections, trying on: %s", error.strerror)
         self._loop.remove_reader(self._bound)
         self._retry = self._loop.call_later(_RETRY_S, self._resume)
+
+    def _passes_on(self, client: socket.socket) -> bool:
+        number = self.share.fewest() if self.share is not None else None
+        if number is None or self.share is None or not self.share.send(number, client.fileno()):
+            return False
+        client.close()
+        return True
+
+    def take(self, client: socket.socket) -> None:
+        """Serve a connection that another worker has accepted."""
+        try:
+            peer = str(client.getpeername()[0])
+        except OSError:  # gone already
+            client.close()
+            return
+        if self._bound.fileno() < 0:
+            client.close()
+        else:
+            self._take(client, peer)
 
     def _take(self, client: socket.socket, peer: str) -> None:
         connection = self._acceptor.expect(peer)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ...ext.lane import Downstream, Facts
 from ..address_limit import AddressLimit
 from ..arrival import read_wishes
+from ..counting import Places
 from ..courses import Course, Courses, plan_of
 from ..downstream import client_socket
 from ..downstream.acceptor import Acceptor
@@ -39,10 +40,13 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", "via", "x-request-id", "traceparent"})
 
 
-def new_acceptor(gateway: Gateway, settings: ListenerSettings, limit: AddressLimit | None) -> Acceptor:
+def new_acceptor(
+    gateway: Gateway, settings: ListenerSettings, limit: AddressLimit | None, places: Places | None = None
+) -> Acceptor:
     """Return the acceptor of a listener: that of the lane, where there is one."""
     has_lane = Downstream is not None and not settings.is_tls
-    return LaneAcceptor(gateway, settings, limit) if has_lane else Acceptor(gateway, settings, limit)
+    make = LaneAcceptor if has_lane else Acceptor
+    return make(gateway, settings, limit, places)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +70,10 @@ class Shape:
 class LaneAcceptor(Acceptor):
     """The acceptor whose connections begin in the lane."""
 
-    def __init__(self, gateway: Gateway, settings: ListenerSettings, limit: AddressLimit | None) -> None:
-        super().__init__(gateway, settings, limit)
+    def __init__(
+        self, gateway: Gateway, settings: ListenerSettings, limit: AddressLimit | None, places: Places | None = None
+    ) -> None:
+        super().__init__(gateway, settings, limit, places)
         self.gateway = gateway
         self.loop = self._loop
         self.max_body_bytes = MAX_BODY_BYTES
@@ -89,13 +95,12 @@ class LaneAcceptor(Acceptor):
 
     def opened(self, connection: Downstream) -> GatewayError | None:
         """Count a connection in; return why it cannot stay, if so."""
-        self._expected.discard(connection)
-        self._open.add(connection)
+        self._count_in(connection)
         return self.refuse_connection(connection)
 
     def closed(self, connection: Downstream) -> None:
         """Count it out."""
-        self._open.discard(connection)
+        self._count_out(connection)
 
     def begin(self, connection: Downstream, arrived: Arrived, body: bytes | None) -> InlineServing | None:
         """Return who serves a request; None, and nothing has happened, where that is the reference path."""
@@ -121,8 +126,11 @@ class LaneAcceptor(Acceptor):
 
     def hand_over(self, connection: Downstream, data: bytes) -> None:
         """Let the reference path have a connection, with what was not taken of its bytes."""
-        self._open.discard(connection)
         reference = DownstreamConnection(self, self._settings, self._loop)
+        self._open.discard(connection)
+        if (place := self._held.pop(connection, None)) is not None:  # it keeps its place
+            self._held[reference] = place
+            self._expected.add(reference)
         reference.is_last = connection.is_last
         connection.transport.set_protocol(reference)
         reference.connection_made(connection.transport)

@@ -9,9 +9,12 @@ import socket
 from collections.abc import Callable
 
 from ...ext.limiter_cells import LimiterCells
+from ...ext.slots import SlotTable
 from ..config.addresses import Address
+from ..counting import Counting
 from ..observe.arena import ARENA_BYTES, Arena, Shared
 from .channel import Channel
+from .handover import Handover
 
 
 class Inherited:
@@ -25,13 +28,24 @@ class Inherited:
             raise RuntimeError("expected a parent that tells what to serve, got none")
         self.number: int = message["number"]
         self.num_workers: int = message["num_workers"]
-        memory, *sockets = descriptors
+        memory, slots, *sockets = descriptors
         self._sockets = [
             (name, socket.socket(fileno=each)) for name, each in zip(message["addresses"], sockets, strict=True)
         ]
         self._memory = mmap.mmap(memory, self.num_workers * ARENA_BYTES)
         os.close(memory)
+        self._slots = SlotTable.attach(slots, self.number)
+        os.close(slots)
+        self.counting = Counting(self.cells, self._slots, self.num_workers)
+        self.handover = self._receive_handover()
         self._has_read = False  # the configuration: the parent has told of it when it started
+
+    def _receive_handover(self) -> Handover:
+        message, descriptors = self._channel.receive()
+        if message is None or len(descriptors) != 1 + self.num_workers:
+            raise RuntimeError("expected the ways to the other workers from the parent, got none")
+        own, *inboxes = (socket.socket(fileno=descriptor) for descriptor in descriptors)
+        return Handover(self._slots, self.number, own, inboxes)
 
     def shared(self) -> Shared:
         """Return where metrics are counted."""
@@ -39,9 +53,9 @@ class Inherited:
         arenas = [Arena(view[at * ARENA_BYTES : (at + 1) * ARENA_BYTES]) for at in range(self.num_workers)]
         return Shared(arenas, self.number)
 
-    def cells(self, name: str, max_cells: int) -> LimiterCells:
+    def cells(self, name: str, max_cells: int, *, forgets: bool = False) -> LimiterCells:
         """Return the table of limits that all workers have under this name. Raises: RuntimeError."""
-        self._channel.send({"cells": name, "max_cells": max_cells})
+        self._channel.send({"cells": name, "max_cells": max_cells, "forgets": forgets})
         message, descriptors = self._channel.receive()
         if message is None or not descriptors:
             raise RuntimeError("expected a table of limits from the parent, got none")

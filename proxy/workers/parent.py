@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from socket import socket
+from socket import AF_UNIX, SOCK_SEQPACKET, socket, socketpair
 from typing import Any, Literal
 
+from ...ext.slots import SlotTable
 from ..config.addresses import Address
 from ..config.schema import Config
+from ..counting import MAX_KEYS, address_table
 from ..observe.arena import ARENA_BYTES
 from ..server import bind
 from .channel import Channel
@@ -29,10 +31,11 @@ _log = logging.getLogger("headgate")
 
 @dataclass
 class Worker:
-    """One place: whoever holds it has these sockets. `ready` is set by one that serves."""
+    """One place: whoever holds it has these sockets and this inbox. `ready` is set by one that serves."""
 
     number: int
     sockets: Sequence[socket]
+    inbox: tuple[socket, socket]  # where it reads, and where all write
     ready: asyncio.Event
     process: asyncio.subprocess.Process | None = None
 
@@ -55,10 +58,16 @@ class Parent:
         self._admin = bind(config.admin.address) if config.admin is not None else None
         self._listening = [_bind_all(listener.address, num_workers) for listener in config.listeners]
         self._workers = [
-            Worker(number, [bound[number] for bound in self._listening], asyncio.Event())
+            Worker(
+                number,
+                [bound[number] for bound in self._listening],
+                socketpair(AF_UNIX, SOCK_SEQPACKET),
+                asyncio.Event(),
+            )
             for number in range(num_workers)
         ]
-        self._tables = Tables()
+        self._tables = Tables(map(address_table, range(len(config.listeners))))
+        self._slots = SlotTable.create(MAX_KEYS, num_workers)
         self._stopping = asyncio.Event()
 
     async def run(self) -> int:
@@ -132,14 +141,7 @@ class Parent:
             worker.signal(signal.SIGKILL)
             channel.close()
             return await worker.process.wait()
-        sockets = [*worker.sockets, *([self._admin] if self._admin is not None else [])]
-        addresses = [listener.address for listener in self._config.listeners]
-        if self._config.admin is not None:
-            addresses.append(self._config.admin.address)
-        channel.send(
-            {"number": worker.number, "num_workers": len(self._workers), "addresses": list(map(str, addresses))},
-            [self._memory, *(each.fileno() for each in sockets)],
-        )
+        self._equip(worker, channel)
         loop = asyncio.get_running_loop()
 
         def look() -> None:
@@ -152,7 +154,8 @@ class Parent:
             elif "reloaded" in message:
                 self._reload(worker)
             elif "cells" in message:
-                channel.send({"cells": message["cells"]}, [self._tables.get(message["cells"], message["max_cells"])])
+                table = self._tables.get(message["cells"], message["max_cells"], forgets=message["forgets"])
+                channel.send({"cells": message["cells"]}, [table])
 
         loop.add_reader(channel.fileno(), look)
         try:
@@ -160,6 +163,20 @@ class Parent:
         finally:
             loop.remove_reader(channel.fileno())
             channel.close()
+            self._slots.clear(worker.number)  # what it had under way has ended with it
+
+    def _equip(self, worker: Worker, channel: Channel) -> None:
+        """Give a worker what it needs to begin."""
+        sockets = [*worker.sockets, *([self._admin] if self._admin is not None else [])]
+        addresses = [listener.address for listener in self._config.listeners]
+        if self._config.admin is not None:
+            addresses.append(self._config.admin.address)
+        channel.send(
+            {"number": worker.number, "num_workers": len(self._workers), "addresses": list(map(str, addresses))},
+            [self._memory, self._slots.fileno(), *(each.fileno() for each in sockets)],
+        )
+        inboxes = [other.inbox[1].fileno() for other in self._workers]
+        channel.send({"inboxes": len(inboxes)}, [worker.inbox[0].fileno(), *inboxes])
 
     def _reload(self, reloaded: Worker | None) -> None:
         """Have every worker take the file, but the one that has."""
@@ -179,6 +196,8 @@ class Parent:
             worker.signal(signal.SIGKILL)
         if late:
             await asyncio.wait(late)
+        for end in (end for worker in self._workers for end in worker.inbox):
+            end.close()
         if self._admin is not None:
             self._admin.close()
 

@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from headgate.ext.slots import SlotTable
 from headgate.plugins.api_key import ApiKey, digest
 from headgate.proxy.config.secrets import SecretRef
+from headgate.proxy.counting import Counting
 from headgate.proxy.exchange.exchange import Exchange
 from headgate.proxy.hookspecs import Setup
 from headgate.proxy.verdicts import Identity, Reject, Reservation, Settlement
@@ -37,6 +39,7 @@ class ParallelRequests(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        self.slots = SlotTable(len(KEYS))
         self.limits: dict[str, int | None] = {}
         self.under_way: list[tuple[str, Reservation]] = []
         self.ended: list[Reservation] = []
@@ -56,7 +59,7 @@ class ParallelRequests(RuleBasedStateMachine):
             for key, limit in self.limits.items()
         ]
         plugin = make(entries, [START])
-        plugin.headgate_configure(Setup("api_key", previous, {}))
+        plugin.headgate_configure(Setup("api_key", previous, {}, Counting(slots=self.slots)))
         return plugin
 
     def running(self, key: str) -> int:
@@ -94,16 +97,13 @@ class ParallelRequests(RuleBasedStateMachine):
 
     @invariant()
     def counts_are_exact(self) -> None:
-        if self.limits:
-            counts = self.plugin._parallel
-            assert [counts.count(key) for key in KEYS] == [self.running(key) for key in KEYS]
-            assert len(counts) == len({key for key, _ in self.under_way})
+        assert [self.slots.count(("api_key", key)) for key in KEYS] == [self.running(key) for key in KEYS]
+        assert len(self.slots) == len({key for key, _ in self.under_way})
 
     def teardown(self) -> None:
         for _, reservation in self.under_way:
             self.settle(reservation, 200)
-        if self.limits:
-            assert len(self.plugin._parallel) == 0
+        assert len(self.slots) == 0
 
 
 ParallelRequests.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

@@ -121,14 +121,15 @@ def test_a_table_with_room_is_as_good_as_a_cell_each(
     max_cells=st.integers(1, 12) | st.integers(17, 20),
     keys=st.lists(KEYS, min_size=12, max_size=12, unique_by=repr),
     calls=CALLS,
+    forgets=st.booleans(),
 )
 @settings(max_examples=200, deadline=None)
 def test_all_implementations_decide_alike(
-    limits: list[Limit], max_cells: int, keys: list[Key], calls: list[Call]
+    limits: list[Limit], max_cells: int, keys: list[Key], calls: list[Call], forgets: bool
 ) -> None:
     secret = bytes(range(16))
     twin, *others = [
-        Play(implementation("limiter_cells", which).LimiterCells(max_cells, secret), limits, keys)
+        Play(implementation("limiter_cells", which).LimiterCells(max_cells, secret, forgets=forgets), limits, keys)
         for which in IMPLEMENTATIONS
     ]
     for call in calls:

@@ -129,6 +129,18 @@ def test_a_row_holds_sixteen_callers_and_its_next_ones_share(cells_type: type[Li
     assert len(cells) == 17
 
 
+def test_a_table_that_forgets_locks_nobody_out_and_keeps_those_who_owe_most(cells_type: type[LimiterCells]) -> None:
+    cells, limit = cells_type(3, forgets=True), Limit(1000, 4)
+    for name, cost in (("a", 3), ("b", 1), ("c", 2)):
+        assert cells.admit((name,), limit, cost, 0).is_admitted
+    assert left(cells, ("d",), limit, 0) == 4
+    assert cells.admit(("d",), limit, 4, 0).is_admitted  # in the place of b
+    assert len(cells) == 3
+    assert [left(cells, (name,), limit, 0) for name in "abcd"] == [1, 4, 2, 0]
+    assert cells.admit(("e",), limit, 1, 10_000).is_admitted  # in the place of c: all are full
+    assert left(cells, ("f",), limit, 1000) == 3  # where the clock goes back the debt of c is not forgotten
+
+
 def test_memory_is_bounded(cells_type: type[LimiterCells]) -> None:
     cells = cells_type(100)
     for number in range(5000):

@@ -9,6 +9,7 @@ from typing import Any
 
 from headgate.plugins.api_key import ApiKey, digest
 from headgate.proxy.config.secrets import SecretRef
+from headgate.proxy.hookspecs import Setup
 from headgate.proxy.verdicts import Settlement
 
 PEPPER = "a pepper of the tests"
@@ -29,8 +30,10 @@ def make_plugin(
     poll_s: float = 1.0,
     **settings: Any,
 ) -> ApiKey:
-    """Return the plugin with these keys."""
+    """Return the plugin with these keys, configured."""
     config = ApiKey.Config.model_validate(
         {"pepper": SecretRef("env:PEPPER", PEPPER), "inline": inline, "keys_file": keys_file, **settings}
     )
-    return ApiKey(config, now, poll_s)
+    plugin = ApiKey(config, now, poll_s)
+    plugin.headgate_configure(Setup("api_key", None, {}))
+    return plugin

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from headgate.plugins.api_key import ApiKey, digest, new_key
+from headgate.proxy.counting import Counting
 from headgate.proxy.exchange.exchange import Exchange
 from headgate.proxy.hooks import load_type
 from headgate.proxy.hookspecs import Setup
@@ -233,12 +234,22 @@ def test_two_instances_do_not_mix_their_keys_up() -> None:
     assert isinstance(one.headgate_ratelimit(exchange), Reservation)
 
 
+def test_plugins_of_other_names_count_by_themselves() -> None:
+    counting = Counting()
+    for name in ("one", "other"):
+        plugin = make_plugin(entry(KEY, max_parallel=1))
+        plugin.headgate_configure(Setup(name, None, {}, counting))
+        verdicts = [plugin.headgate_ratelimit(admitted(plugin)) for _ in range(2)]
+        assert [type(verdict) for verdict in verdicts] == [Reservation, Reject]
+
+
 def test_a_successor_knows_what_runs() -> None:
-    old = make_plugin(entry(KEY, max_parallel=1))
+    old, counting = make_plugin(entry(KEY, max_parallel=1)), Counting()
+    old.headgate_configure(Setup("api_key", None, {}, counting))
     running = old.headgate_ratelimit(admitted(old))
     assert isinstance(running, Reservation)
     new = make_plugin(entry(KEY, max_parallel=1, scopes=["new"]))
-    new.headgate_configure(Setup("api_key", old, {}))
+    new.headgate_configure(Setup("api_key", old, {}, counting))
     old.close()
     assert isinstance(new.headgate_ratelimit(admitted(new)), Reject)
     assert running.settle is not None

@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from headgate.ext.head_scan import BodyScan, scan_head
+from headgate.proxy import body_scan
 from headgate.proxy.body_scan import scan
 from headgate.proxy.errors import GatewayError
 
@@ -171,6 +172,21 @@ def test_what_is_odd_is_read_by_the_full_parser(odd: bytes) -> None:
     assert found.with_model("m") == body.replace('"model" : "é"'.encode(), b'"model" : "m"')
     assert found.prompt_span is not None
     assert body[slice(*found.prompt_span)] == '"你"'.encode()
+
+
+@pytest.mark.parametrize("is_compiled", [True, False])
+def test_without_a_compiled_head_scan_only_the_full_parser_is_asked(
+    monkeypatch: pytest.MonkeyPatch, is_compiled: bool
+) -> None:
+    asked: list[bytes] = []
+
+    def scan_head(body: bytes) -> None:
+        asked.append(body)
+
+    monkeypatch.setattr(body_scan, "scan_head", scan_head)
+    monkeypatch.setattr(body_scan, "IS_COMPILED", is_compiled)
+    assert scan(b'{"model": "m"}').model == "m"
+    assert asked == [b'{"model": "m"}'] * is_compiled
 
 
 def test_of_a_name_that_stands_twice_the_last_counts() -> None:

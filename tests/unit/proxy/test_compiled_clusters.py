@@ -9,6 +9,7 @@ import yaml
 
 from headgate.proxy.compile import build
 from headgate.proxy.config.load import load
+from headgate.proxy.counting import Counting
 from headgate.proxy.observe.metrics import Registry
 from headgate.proxy.plugin_types import PluginTypes
 from headgate.proxy.snapshot import Snapshot
@@ -18,8 +19,8 @@ from headgate.proxy.upstream.health.outlier import OutlierSettings
 from headgate.proxy.upstream.health.settings import CheckSettings, HealthSettings
 
 
-def snapshot_of(previous: Snapshot | None = None, drain: str = "30s", **cluster: Any) -> Snapshot:
-    types = PluginTypes()
+def snapshot_of(previous: Snapshot | None = None, drain: str = "30s", num_workers: int = 1, **cluster: Any) -> Snapshot:
+    types = PluginTypes(Counting(num_workers=num_workers))
     raw = {
         "listeners": [{"address": "127.0.0.1:8080"}],
         "clusters": {"c": {"endpoints": ["http://127.0.0.1:9000", "http://127.0.0.1:9001"], **cluster}},
@@ -33,6 +34,11 @@ def test_what_the_configuration_leaves_out_is_the_default_of_the_code() -> None:
     """The defaults stand twice, once to be documented, once to be used by tests: they must not differ."""
     assert snapshot_of().clusters["c"].settings.health == HealthSettings()
     assert snapshot_of(health_check={}).clusters["c"].settings.health == HealthSettings(check=CheckSettings())
+
+
+def test_the_floor_of_the_budget_is_divided_by_the_workers() -> None:
+    snapshot = snapshot_of(num_workers=4, retry_budget={"ratio": 0.5, "floor": 2, "window": "10s"})
+    assert snapshot.clusters["c"].settings.health.budget == BudgetSettings(0.5, 0.5, 10.0)
 
 
 def test_every_setting_gets_where_it_belongs() -> None:
