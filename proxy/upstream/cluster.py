@@ -25,6 +25,7 @@ from .pool import ConnectionPool, PoolLimits
 MAX_BREAKERS = 256
 MAX_FAILURE_CHARACTERS = 500
 _HEDGE_RATIO, _HEDGE_FLOOR_PER_S = 0.1, 1.0  # of the requests; a second
+_RESERVE_WINDOW_S = 1.0
 _OK = Outcome.OK  # an enumeration's members are slow to look up
 _log = logging.getLogger("headgate")
 
@@ -62,7 +63,8 @@ class Cluster:
     """Endpoints with their pools and their health. Kept over reloads while its settings are the same.
 
     `budget` bounds retries over all exchanges, `hedges` attempts beside slow ones; each is a share of `first_attempts`.
-    `has_choice`: there is more than one endpoint.
+    `reserve` is for attempts at a target out of order, once retries have used the budget up: nobody else would find out
+    that it is well again. `has_choice`: there is more than one endpoint.
     `last_failure` tells of the attempt that failed last, for the log of exchanges that it costs theirs.
     """
 
@@ -78,6 +80,7 @@ class Cluster:
         "last_failure",
         "members",
         "outlier",
+        "reserve",
         "settings",
     )
 
@@ -92,6 +95,7 @@ class Cluster:
         self.hedges = RetryBudget(
             _HEDGE_RATIO, _HEDGE_FLOOR_PER_S, health.budget.window_s, deposits=self.first_attempts
         )
+        self.reserve = RetryBudget(0.0, health.budget.floor_per_s, _RESERVE_WINDOW_S)
         self.balancer: Balancer[Member] = Balancer(health.slow_start_s, random)
         self._random = random
         self._breakers: OrderedDict[str | None, Breaker] = OrderedDict()  # the one used last is at the end

@@ -77,12 +77,15 @@ class ClusterGate:
             self._forced = target
         # Who was let through to a target out of order may also replace a kept connection that was closed.
         is_forced = purpose is not Purpose.RETRY or self._forced == target
-        return self._again(cluster, breaker, now, is_forced=is_forced)
+        return self._again(purpose, cluster, breaker, now, is_forced=is_forced)
 
-    def _again(self, cluster: Cluster, breaker: Breaker, now: float, *, is_forced: bool) -> Ticket | None:
+    def _again(
+        self, purpose: Purpose, cluster: Cluster, breaker: Breaker, now: float, *, is_forced: bool
+    ) -> Ticket | None:
         if not is_forced and breaker.peek(now) is Admission.OPEN:
             return None
-        if not cluster.budget.withdraw(now):
+        is_reserved = purpose is Purpose.FORCED and not cluster.budget.remaining(now) >= 1
+        if not (cluster.reserve if is_reserved else cluster.budget).withdraw(now):
             return None
         if not is_forced:
             return Ticket(cluster, breaker, breaker.admit(now) is Admission.PROBE)

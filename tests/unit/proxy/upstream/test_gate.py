@@ -123,3 +123,26 @@ def test_the_beginning_of_an_answer_is_a_sample_where_there_is_a_choice() -> Non
         assert attempt is not None
         stand.gate.began(attempt, 1.25)
         assert max(member.latency_s for member in stand.cluster.members) == latency_s
+
+
+def test_retries_do_not_use_up_what_finds_out_that_a_target_is_well_again() -> None:
+    stand = Stand()
+    now = 1.0
+    while stand.breaker.state(now) is BreakerState.CLOSED:
+        stand.run(Report.FAILED, now)
+    while stand.cluster.budget.withdraw(now):
+        pass
+    assert stand.begin(now, Purpose.RETRY) is None
+    assert stand.run(Report.OK, now, Purpose.FORCED)
+    assert stand.begin(now) is not None
+
+
+def test_a_target_out_of_order_is_asked_a_bounded_number_of_times_a_second() -> None:
+    stand = Stand()
+    now = 1.0
+    while stand.breaker.state(now) is BreakerState.CLOSED:
+        stand.run(Report.FAILED, now)
+    while stand.cluster.budget.withdraw(now):
+        pass
+    asked = [stand.run(Report.FAILED, now + place / 100, Purpose.FORCED) for place in range(300)]
+    assert 20 <= sum(asked) <= 30  # ten a second, as the budget's floor says
