@@ -7,7 +7,7 @@ PIP := $(BIN)/pip --disable-pip-version-check
 TORCH := torch==2.13.0
 SOURCES := setup.py pyproject.toml constraints.txt $(wildcard ext/*.pyx ext/*.pxi)
 
-.PHONY: run test test-kernels test-servers gpu setup system lint types wheel bench load scorecard soak mutants clean
+.PHONY: run test test-kernels test-servers gpu setup system lint types wheel bench load scorecard soak mutants fuzz sanitize clean
 
 run: $(VENV)/.run
 	$(BIN)/headgate demo $(ARGS)
@@ -16,7 +16,7 @@ run: $(VENV)/.run
 test: $(VENV)/.dev
 ifeq ($(ARGS),)
 	@$(BIN)/pytest -q tests/integration tests/conformance & waiting=$$!; \
-	$(BIN)/pytest -q tests/unit tests/property tests/meta tests/mutation; computing=$$?; wait $$waiting && exit $$computing
+	$(BIN)/pytest -q tests/unit tests/property tests/meta tests/mutation tests/fuzz; computing=$$?; wait $$waiting && exit $$computing
 	HEADGATE_NO_EXTENSIONS=1 $(BIN)/pytest -q tests/unit/ext tests/property/ext
 else
 	$(BIN)/pytest -q --ignore=tests/servers --ignore=tests/gpu --ignore=tests/wheel --ignore=tests/kernels $(ARGS)
@@ -66,6 +66,15 @@ soak: $(VENV)/.dev
 
 mutants: $(VENV)/.dev
 	$(BIN)/python -m tests.mutation $(ARGS)
+
+# libFuzzer comes with clang; the sanitizers with gcc, too.
+fuzz: $(VENV)/.dev
+	@echo 'int LLVMFuzzerTestOneInput(const char *data, long size) { return 0; }' | clang -x c -fsanitize=fuzzer - -o /dev/null 2>/dev/null || \
+	{ echo "missing: clang with libFuzzer; run: sudo apt-get install -y clang libclang-rt-dev"; exit 1; }
+	$(BIN)/python -m tests.fuzz $(ARGS)
+
+sanitize: $(VENV)/.dev
+	$(BIN)/python -m tests.fuzz.sanitize $(ARGS)
 
 clean:
 	rm -rf build *.egg-info ext/*.so

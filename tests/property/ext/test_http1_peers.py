@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import ModuleType
-from typing import Any
 
 import h11
-from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_parser import HttpRequestParserC, HttpResponseParserC
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from headgate.ext.http1 import HeadError, HeadLimits, RequestHead, ResponseHead
 
-from .message_reader import Reading, read_request
-from .message_writer import METHODS as KNOWN_METHODS
+from .message_peers import assert_peers_read_chunked, assert_peers_read_request, c_parser, lower_coding
+from .message_reader import read_request
 from .message_writer import MessageWriter
 from .test_http1_laws import CHUNKED, scanned, writers
 
@@ -33,9 +28,6 @@ def decoded(data: bytes) -> bytes:
         out, data = out + data[:size], data[size + 2 :]
 
 
-REQUEST = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-
-
 @settings(max_examples=200)
 @given(CHUNKED)
 @example(b"5\r\nhello\r\n0\r\nX: 1\r\n\r\n")
@@ -43,20 +35,7 @@ def test_other_parsers_read_the_same_body_from_what_the_scanner_takes(http1: Mod
     state, taken = scanned(http1, [data])
     if state != "complete":
         return
-    body = decoded(data[:taken])
-    connection = h11.Connection(h11.SERVER)
-    connection.receive_data(REQUEST + data[:taken])
-    assert isinstance(connection.next_event(), h11.Request)
-    parts = []
-    while isinstance(event := connection.next_event(), h11.Data):
-        parts.append(bytes(event.data))
-    assert isinstance(event, h11.EndOfMessage)
-    assert b"".join(parts) == body
-    assert connection.trailing_data == (b"", False)
-    with c_parser(HttpRequestParserC) as parser:
-        messages, _, tail = parser.feed_data(REQUEST + data[:taken])
-        assert (len(messages), bytes(tail)) == (1, b"")
-        assert c_body(messages[0][1]) == body
+    assert_peers_read_chunked(data[:taken], decoded(data[:taken]))
 
 
 # Heads that are mostly good, for the comparison of what is accepted.
@@ -104,9 +83,7 @@ def test_other_parsers_agree_on_an_accepted_request(
     except HeadError:
         return
     assert_h11_agrees_on_request(raw, head)
-    with c_parser(HttpRequestParserC) as parser:
-        (message, _), *more = parser.feed_data(raw)[0]
-    assert not more
+    ((message, _),) = c_parser(HttpRequestParserC).feed_data(raw)[0]
     assert (message.method.encode(), message.path.encode(), tuple(message.version)) == (method, target, head.version)
     assert message.raw_headers == head.fields
     assert message.should_close is not head.is_keep_alive
@@ -123,10 +100,6 @@ def assert_h11_agrees_on_request(raw: bytes, head: RequestHead) -> None:
     assert lower_coding(event.headers.raw_items()) == lower_coding(head.fields)
     following = connection.next_event()
     assert isinstance(following, h11.EndOfMessage) is not head.has_body
-
-
-def lower_coding(pairs: Any) -> list[tuple[bytes, bytes]]:
-    return [(name, value.lower() if name.lower() == b"transfer-encoding" else value) for name, value in pairs]
 
 
 STATUS_LINES = st.sampled_from(
@@ -157,8 +130,7 @@ def test_other_parsers_agree_on_an_accepted_response(
     except HeadError:
         return
     assert_h11_agrees_on_response(raw, head, method)
-    with c_parser(HttpResponseParserC) as parser:
-        message = parser.feed_data(raw)[0][0][0]
+    message = c_parser(HttpResponseParserC).feed_data(raw)[0][0][0]
     assert (message.code, tuple(message.version)) == (head.status, head.version)
     assert message.raw_headers == head.fields
 
@@ -178,68 +150,10 @@ def assert_h11_agrees_on_response(raw: bytes, head: ResponseHead, method: bytes)
         assert (connection.our_state is h11.DONE) is head.is_keep_alive
 
 
-@contextmanager
-def c_parser(kind: Any) -> Iterator[Any]:
-    loop = asyncio.new_event_loop()
-    try:
-        yield kind(BaseProtocol(loop), loop, 2**16)
-    finally:
-        loop.close()
-
-
-def c_body(payload: Any) -> bytes:
-    return b"".join(payload._buffer) if payload.is_eof() else b"incomplete"
-
-
 @settings(max_examples=250)
 @given(writers)
 def test_other_parsers_read_the_same_request_from_what_is_read_here(http1: ModuleType, writer: MessageWriter) -> None:
-    """Method, target, fields, body, and that it ends with this byte and not with the one before."""
     data = writer.request()
     found = read_request(http1, [data])
-    if found.end != "whole":
-        return
-    assert isinstance(found.head, RequestHead)
-    message = data[: len(data) - len(found.rest)].removeprefix(b"\r\n")  # h11 wants no empty line in front
-    assert_h11_reads(message, found.head, found.body)
-    # aiohttp knows these methods and versions only, and reads no body behind an upgrade.
-    is_upgrade = any(name.lower() == b"upgrade" for name, _ in found.head.fields)
-    is_known = found.head.method in KNOWN_METHODS and message.partition(b"\r")[0].endswith((b"1.0", b"1.1"))
-    if is_known and not is_upgrade:
-        assert_aiohttp_reads(message, found)
-
-
-def assert_h11_reads(message: bytes, head: RequestHead, body: bytes) -> None:
-    connection = h11.Connection(h11.SERVER, max_incomplete_event_size=1 << 20)
-    connection.receive_data(message[:-1])
-    events = h11_events(connection)
-    assert not any(isinstance(event, h11.EndOfMessage) for event in events)
-    connection.receive_data(message[-1:])
-    request, *datas, end = events + h11_events(connection)
-    assert isinstance(request, h11.Request) and isinstance(end, h11.EndOfMessage)
-    assert (request.method, request.target) == (head.method, head.target)
-    assert lower_coding(request.headers.raw_items()) == lower_coding(head.fields)
-    assert b"".join(bytes(data.data) for data in datas if isinstance(data, h11.Data)) == body
-    assert connection.trailing_data == (b"", False)
-
-
-def h11_events(connection: h11.Connection) -> list[object]:
-    events: list[object] = []
-    while (event := connection.next_event()) not in (h11.NEED_DATA, h11.PAUSED):
-        events.append(event)
-        if isinstance(event, h11.EndOfMessage):
-            break
-    return events
-
-
-def assert_aiohttp_reads(message: bytes, found: Reading) -> None:
-    assert isinstance(found.head, RequestHead)
-    with c_parser(HttpRequestParserC) as parser:
-        messages = list(parser.feed_data(message[:-1])[0])
-        assert not found.head.has_body or not messages or not messages[0][1].is_eof()
-        messages += parser.feed_data(message[-1:])[0]
-        ((read, payload),) = messages
-        assert (read.method.encode(), read.path.encode()) == (found.head.method, found.head.target)
-        assert read.raw_headers == found.head.fields
-        assert read.should_close is not found.head.is_keep_alive
-        assert (c_body(payload) if found.head.has_body else b"") == found.body
+    if found.end == "whole":
+        assert_peers_read_request(data, found)
