@@ -29,6 +29,11 @@ _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 _NO_BODY = frozenset({204, 304})
 
 
+async def _no_call(target: Target) -> Response:
+    """Stand for the calls of an exchange that is over. Raises: GatewayError."""
+    raise GatewayError("internal", f"expected {target.name} to be called while its exchange is under way")
+
+
 class InlineServing:
     """One exchange. Every way out leads through `_end`, or to a task that takes it over and ends it.
 
@@ -302,7 +307,15 @@ class InlineServing:
                 chain.every_inline(exchange, outcome)
         finally:
             observer.ended(exchange, outcome)
+            self._untie()
             self.connection.handled(self.is_kept)
+
+    def _untie(self) -> None:
+        """Let go of what knows this exchange in turn: then it is freed at once, and the garbage collector has no work."""
+        call, self.call = self.call, None
+        if call is not None:
+            call.answer = None
+        self.exchange.call = _no_call
 
     def left(self) -> None:
         """The exchange is over."""
