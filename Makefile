@@ -7,7 +7,7 @@ PIP := $(BIN)/pip --disable-pip-version-check
 TORCH := torch==2.13.0
 SOURCES := setup.py pyproject.toml constraints.txt $(wildcard ext/*.pyx ext/*.pxi)
 
-.PHONY: run test test-kernels test-servers gpu setup system lint types wheel bench load scorecard soak mutants fuzz sanitize clean
+.PHONY: run test test-kernels test-servers gpu setup system lint types wheel bench flame load scorecard soak mutants fuzz sanitize clean
 
 run: $(VENV)/.run
 	$(BIN)/headgate demo $(ARGS)
@@ -56,6 +56,9 @@ bench: $(VENV)/.dev
 load: $(VENV)/.dev
 	$(PIP) install -q -c constraints.txt locust
 	$(BIN)/python -m loadtests $(ARGS)
+flame: $(VENV)/.dev
+	$(PIP) install -q -c constraints.txt py-spy
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m bench.flame $(ARGS)
 
 scorecard: $(VENV)/.dev
 	$(BIN)/python -m bench.scorecard

@@ -43,8 +43,10 @@ access_log: "-"
 clusters:
   primary:
     endpoints: ["http://127.0.0.1:9001"]
+    pool: {{max_connections: 1024}}
   secondary:
     endpoints: ["http://127.0.0.1:9002"]
+    pool: {{max_connections: 1024}}
 
 plugins:
   api_key:

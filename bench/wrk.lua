@@ -1,7 +1,8 @@
 -- Sends the requests of a file in turn and compares every answer with the one that is expected.
--- Arguments: file of requests (each: its length, a newline, its bytes), file with the expected body.
+-- Arguments: file of requests (each: its length, a newline, its bytes), file with the expected body, and whether it is
+-- the whole body (`exact`) or must stand in it (`text`).
 
-local requests, index, expected, threads = {}, 0, nil, {}
+local requests, index, expected, is_exact, threads = {}, 0, nil, true, {}
 bad, first_bad = 0, "" -- read by done()
 
 function setup(thread)
@@ -20,6 +21,7 @@ function init(args)
   file = assert(io.open(args[2], "rb"))
   expected = file:read("*a")
   file:close()
+  is_exact = args[3] == "exact"
 end
 
 function request()
@@ -27,8 +29,13 @@ function request()
   return requests[index]
 end
 
+local function is_right(body)
+  if is_exact then return body == expected end
+  return body:find(expected, 1, true) ~= nil
+end
+
 function response(status, headers, body)
-  if status ~= 200 or body ~= expected then
+  if status ~= 200 or not is_right(body) then
     bad = bad + 1
     if bad == 1 then
       first_bad = status .. " with " .. #body .. " bytes: " .. body:sub(1, 200):gsub("[^%w%p ]", "?")

@@ -4,36 +4,54 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 from .figures import InvalidRun, Load
 from .processes import pinned
-from .works import ANSWER, Work
+from .works import ANSWER, ANSWER_TEXT, Work
 
 _SCRIPT = Path(__file__).with_name("wrk.lua")
 _GRACE_S = 30
 _TIMEOUT_S = 20
 
 
-def write_requests(work: Work, folder: Path) -> None:
-    """Write the requests of `work` for wrk to read."""
-    with _requests(work, folder).open("wb") as file:
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What wrk sends over how many connections, and what it compares the answers with."""
+
+    requests: Path
+    expected: Path
+    connections: int
+    is_exact: bool
+
+
+def write_script(work: Work, folder: Path, fields: str = "", *, is_exact: bool = True) -> Script:
+    """Write the requests of `work` for wrk to read, with `fields` put into each.
+
+    Answers must be the origin's, byte for byte; where not `is_exact` they must hold its text.
+    """
+    marks = f"{'with-fields' if fields else 'plain'}-{'exact' if is_exact else 'text'}"
+    script = Script(folder / f"{work.name}-{marks}.requests", folder / f"answer-{marks}", work.connections, is_exact)
+    with script.requests.open("wb") as file:
         for request in work.requests():
-            file.write(b"%d\n%s" % (len(request), request))
-    _answer(folder).write_bytes(ANSWER)
+            line, _, rest = request.partition(b"\r\n")
+            whole = b"%s\r\n%s%s" % (line, fields.encode(), rest)
+            file.write(b"%d\n%s" % (len(whole), whole))
+    script.expected.write_bytes(ANSWER if is_exact else ANSWER_TEXT)
+    return script
 
 
-async def run_wrk(work: Work, port: int, seconds: int, folder: Path, cpu: int) -> Load:
-    """Send `work` to `port` for `seconds`. Raises: InvalidRun where an answer was not the right one."""
-    arguments = ("-t1", f"-c{work.connections}", f"-d{seconds}s", f"--timeout={_TIMEOUT_S}s", f"-s{_SCRIPT}")
-    files = (str(_requests(work, folder)), str(_answer(folder)))
+async def run_wrk(script: Script, port: int, seconds: int, cpu: int) -> Load:
+    """Send what `script` says to `port` for `seconds`. Raises: InvalidRun where an answer was not the right one."""
+    arguments = ("-t1", f"-c{script.connections}", f"-d{seconds}s", f"--timeout={_TIMEOUT_S}s", f"-s{_SCRIPT}")
     with pinned(cpu):
         process = await asyncio.create_subprocess_exec(
             "wrk",
             *arguments,
             f"http://127.0.0.1:{port}/",
             "--",
-            *files,
+            *(str(script.requests), str(script.expected), "exact" if script.is_exact else "text"),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
@@ -64,11 +82,3 @@ def read_report(output: str) -> Load:
         p50_ms=found["p50_us"] / 1e3,
         p99_ms=found["p99_us"] / 1e3,
     )
-
-
-def _requests(work: Work, folder: Path) -> Path:
-    return folder / f"{work.name}.requests"
-
-
-def _answer(folder: Path) -> Path:
-    return folder / "answer"

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.__main__ import main
-from bench.proxies import Place, _peer_config
-from bench.report import PAGE, RESULTS, named_result, section, shown
+from bench.__main__ import _taking_part, main
+from bench.proxies import PEERS
+from bench.report import FIGURES, FLAME, PAGE, RESULTS, flame_section, named_result, plots, section, shown
+from bench.variants import VARIANTS
 
 
 def test_missing_programs_are_one_line(
@@ -30,22 +31,8 @@ def test_a_missing_package_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: 
 
 
 @pytest.mark.parametrize(
-    ("name", "entry", "origin"),
-    [
-        ("nginx.conf", "listen 127.0.0.1:{}", "server 127.0.0.1:{}"),
-        ("haproxy.cfg", "bind 127.0.0.1:{}", "server origin 127.0.0.1:{}"),
-        ("envoy.yaml", "address: 127.0.0.1, port_value: {}", "address: 127.0.0.1, port_value: {}"),
-    ],
+    "arguments", [["--rounds", "0"], ["--seconds", "x"], ["--work", "nothing"], ["--proxy", "nobody"]]
 )
-def test_a_peer_gets_a_port_of_its_own_and_the_origins(tmp_path: Path, name: str, entry: str, origin: str) -> None:
-    before = {"envoy.yaml": "port_value: "}.get(name, "127.0.0.1:")
-    config, port = _peer_config(Place(tmp_path, 0, 4321), name, f"{before}8080", f"{before}9001")
-    text = config.read_text()
-    assert entry.format(port) in text and origin.format(4321) in text
-    assert "8080" not in text and "9001" not in text
-
-
-@pytest.mark.parametrize("arguments", [["--rounds", "0"], ["--seconds", "x"], ["--work", "nothing"]])
 def test_bad_options_are_refused(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments)
@@ -54,5 +41,25 @@ def test_bad_options_are_refused(arguments: list[str]) -> None:
 
 def test_the_page_shows_the_figures_of_its_result() -> None:
     page = PAGE.read_text()
-    name = named_result(page)
-    assert shown(page) == section(name, json.loads((RESULTS / name).read_text()))
+    name = named_result(page, FIGURES)
+    result = json.loads((RESULTS / name).read_text())
+    assert shown(page, FIGURES) == section(name, result)
+    for picture, text in plots(result).items():
+        assert PAGE.with_name(picture).read_text() == text
+
+
+def test_the_page_shows_where_the_time_goes() -> None:
+    page = PAGE.read_text()
+    name = named_result(page, FLAME)
+    assert shown(page, FLAME) == flame_section(name, json.loads((RESULTS / name).read_text()))
+
+
+def test_who_is_not_installed_is_left_out_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("bench.gateways._LITELLM", tmp_path)
+    monkeypatch.setattr("bench.gateways._PORTKEY", tmp_path)
+    assert list(_taking_part(["nginx", "litellm"])) == ["nginx"]
+    said = capsys.readouterr().err
+    assert said == "left out: litellm is not installed; make bench ARGS=--all-peers does that\n"
+    assert list(_taking_part(None)) == [*PEERS, *VARIANTS]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 
 import pytest
 
 from bench.figures import InvalidRun
 from bench.origin import Counts, event, serve
-from bench.streams import read_streams
-from bench.works import ANSWER, EVENT_BYTES, get, post
+from bench.streams import Stream, read_streams
+from bench.works import ANSWER, EVENT_BYTES, LAST_EVENT, get, get_cached, post
 
 from ...upstream import raw_server
 
@@ -72,6 +73,33 @@ def test_counts_do_not_count_themselves() -> None:
     with_origin(client)
 
 
+def test_requests_are_counted_by_the_port_they_came_from() -> None:
+    async def client(port: int, counts: Counts) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(get(0) + get(1))
+        for _ in range(2):
+            await reader.readuntil(ANSWER[-20:])
+        own = writer.get_extra_info("sockname")[1]
+        told = json.loads((await exchange(port, b"GET /ports HTTP/1.1\r\n\r\n")).partition(b"\n")[2])
+        assert told[str(own)] == 2 and sorted(told.values()) == [0, 2]
+        writer.close()
+
+    with_origin(client)
+
+
+@pytest.mark.parametrize(("request_bytes", "may_be_kept"), [(get(0), False), (get_cached(0), True)])
+def test_only_what_is_for_the_cache_may_be_kept(request_bytes: bytes, may_be_kept: bool) -> None:
+    async def client(port: int, counts: Counts) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request_bytes)
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert (b"Cache-Control: public, max-age=" in head) == may_be_kept
+        assert (b"Cache-Control: no-store" in head) != may_be_kept
+        writer.close()
+
+    with_origin(client)
+
+
 @pytest.mark.parametrize("head", [b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", b"x" * 20_000])
 def test_what_cannot_be_counted_is_refused(head: bytes) -> None:
     async def client(port: int, counts: Counts) -> None:
@@ -91,6 +119,7 @@ def test_streams_are_read_whole() -> None:
     async def client(port: int, counts: Counts) -> None:
         load = await read_streams(port, num_streams=5, num_events=4)
         assert load.units == 20 and 0 <= load.p50_ms <= load.p99_ms
+        assert load.more["largest_gap_ms"] > 0 and 0 <= load.more["num_gapped"] <= 5
         assert counts.requests == 5
 
     with_origin(client)
@@ -101,6 +130,25 @@ HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 def chunk(data: bytes) -> bytes:
     return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+def test_a_gap_is_the_time_between_reads_that_brought_events() -> None:
+    """In pieces of one byte, 1 ms apart; the second event is 200 ms late."""
+
+    async def main() -> Stream:
+        stream, now_ns = Stream(0, b"", 3), 0
+        pieces = HEAD + chunk(event(1, 0)), chunk(event(2, 0)), chunk(event(3, 0)), chunk(LAST_EVENT) + chunk(b"")
+        for number, data in enumerate(pieces):
+            now_ns += 200_000_000 if number == 1 else 0
+            for at in range(len(data)):
+                now_ns += 1_000_000
+                stream.take(data[at : at + 1], now_ns)
+        await stream.is_done
+        return stream
+
+    stream = asyncio.run(main())
+    first_ns, second_ns, third_ns = stream.delays_ns
+    assert stream.largest_gap_ns == second_ns - first_ns > 200_000_000 > third_ns - second_ns
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -11,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.processes import cpu_ns, listening_port, running, tree
-from bench.proxies import replaced
+from bench.places import replaced
+from bench.processes import admin_port, cpu_ns, listening_port, running, settled, tree
 
 CPU = min(os.sched_getaffinity(0))
 
@@ -53,6 +54,45 @@ def test_a_process_runs_on_its_core_and_is_ended(tmp_path: Path) -> None:
 
     pid = asyncio.run(main())
     assert not Path(f"/proc/{pid}").exists()
+
+
+def test_the_most_memory_is_that_since_it_was_forgotten(tmp_path: Path) -> None:
+    script = (
+        "import signal; print('listening on http://127.0.0.1:4711', flush=True); signal.sigwait({signal.SIGUSR1});"
+        "bytearray(60 << 20); print('admin on http://127.0.0.1:4712', flush=True); signal.pause()"
+    )
+
+    async def main() -> None:
+        arguments = (sys.executable, "-c", f"import signal; signal.pthread_sigmask(0, [signal.SIGUSR1]); {script}")
+        async with running(arguments, CPU, tmp_path / "output", listening_port) as process:
+            process.forget_peak()
+            before_kib = process.peak_kib()
+            os.kill(process.pid, signal.SIGUSR1)
+            async with asyncio.timeout(20):
+                # Only by asking can one see it.
+                while admin_port(process.output.read_text()) is None:  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+            assert process.peak_kib() - before_kib > 50_000 > process.rss_kib() - before_kib
+            process.forget_peak()
+            assert process.peak_kib() - before_kib < 50_000
+
+    asyncio.run(main())
+
+
+def test_who_is_at_work_is_waited_for(tmp_path: Path) -> None:
+    script = (
+        "import time; print('listening on http://127.0.0.1:4711', flush=True)\n"
+        "while time.process_time() < 0.5: pass\n"
+        "import signal; signal.pause()"
+    )
+
+    async def main() -> None:
+        arguments = (sys.executable, "-c", script)
+        async with running(arguments, CPU, tmp_path / "output", listening_port) as process:
+            await settled(process)
+            assert process.cpu_ns() >= 500_000_000
+
+    asyncio.run(main())
 
 
 def test_a_port_is_read_from_a_whole_line_only() -> None:

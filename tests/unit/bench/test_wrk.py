@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from bench.figures import InvalidRun
-from bench.works import ANSWER, POST
-from bench.wrk import read_report, write_requests
+from bench.works import ANSWER, ANSWER_TEXT, POST
+from bench.wrk import read_report, write_script
 
 FAILURES = ("connect", "read", "write", "status", "timeout")
 
@@ -47,14 +47,31 @@ def test_no_figures_make_the_run_invalid() -> None:
         read_report("unable to connect to 127.0.0.1:1 Connection refused\n")
 
 
-def test_requests_are_written_with_their_lengths(tmp_path: Path) -> None:
-    write_requests(POST, tmp_path)
-    data = (tmp_path / "post.requests").read_bytes()
-    found = []
+def written(path: Path) -> list[bytes]:
+    data, found = path.read_bytes(), []
     while data:
         length, _, data = data.partition(b"\n")
         found.append(data[: int(length)])
         data = data[int(length) :]
+    return found
+
+
+def test_requests_are_written_with_their_lengths(tmp_path: Path) -> None:
+    script = write_script(POST, tmp_path)
+    found = written(script.requests)
     assert found == list(POST.requests()) and len(found) == 1000
     assert all(re.match(rb"POST /v1/chat/completions HTTP/1\.1\r\n", request) for request in found)
-    assert (tmp_path / "answer").read_bytes() == ANSWER
+    assert script.expected.read_bytes() == ANSWER and script.connections == POST.connections
+
+
+def test_a_proxy_that_wants_fields_gets_them_in_every_request(tmp_path: Path) -> None:
+    plain = write_script(POST, tmp_path)
+    script = write_script(POST, tmp_path, "X-A: 1\r\nX-B: 2\r\n", is_exact=False)
+    for request, before in zip(written(script.requests), written(plain.requests), strict=True):
+        assert request.replace(b"X-A: 1\r\nX-B: 2\r\n", b"") == before
+        assert b" HTTP/1.1\r\nX-A: 1\r\nX-B: 2\r\nHost: " in request
+    assert script.expected.read_bytes() == ANSWER_TEXT
+
+
+def test_the_text_of_an_answer_stands_once_in_it() -> None:
+    assert ANSWER.count(ANSWER_TEXT) == 1 and len(ANSWER_TEXT) > 50
