@@ -56,6 +56,7 @@ bench: $(VENV)/.dev
 load: $(VENV)/.dev
 	$(PIP) install -q -c constraints.txt locust
 	$(BIN)/python -m loadtests $(ARGS)
+
 flame: $(VENV)/.dev
 	$(PIP) install -q -c constraints.txt py-spy
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m bench.flame $(ARGS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 
 from .errors import GatewayError
 from .exchange.message import Response
@@ -17,7 +18,7 @@ class Record:
     """Facts of one exchange, and what has to be given back at its end."""
 
     __slots__ = (
-        "_reservations",
+        "_settles",
         "_store",
         "added_fields",
         "cache_status",
@@ -50,12 +51,13 @@ class Record:
         self.is_complete = False
         self.is_streamed = False
         self.added_fields: list[tuple[str, str]] = []
-        self._reservations: list[Reservation] = []
+        self._settles: list[Callable[[Settlement], None]] = []
         self._store: Store | None = None
 
     def reserve(self, reservation: Reservation) -> None:
         """Keep a reservation to settle at the end."""
-        self._reservations.append(reservation)
+        if reservation.settle is not None:
+            self._settles.append(reservation.settle)
         self.added_fields.extend(reservation.fields)
 
     def keep_store(self, store: Store | None) -> None:
@@ -82,18 +84,22 @@ class Record:
 
     def release(self) -> None:
         """Settle every reservation and end the store: exactly once, on every way out."""
+        if self._store is not None:
+            self._end_store()
+        if self._settles:
+            settles, self._settles = self._settles, []
+            settlement = self._settlement()
+            for settle in settles:
+                _guarded(partial(settle, settlement))
+
+    def _end_store(self) -> None:
         store, self._store = self._store, None
-        if store is not None:
-            # An answer of a fallback must never be found under the primary's key; one in two parts is nobody's.
-            is_patched = self.served.is_fallback or self.served.is_prefilled
-            is_good = self.is_complete and self.error is None and not is_patched
-            _guarded(store.commit if is_good else store.discard)
-        reservations, self._reservations = self._reservations, []
-        settlement = self._settlement()
-        for reservation in reservations:
-            if reservation.settle is not None:
-                settle = reservation.settle
-                _guarded(lambda settle=settle: settle(settlement))  # type: ignore[misc]
+        if store is None:
+            return
+        # An answer of a fallback must never be found under the primary's key; one in two parts is nobody's.
+        is_patched = self.served.is_fallback or self.served.is_prefilled
+        is_good = self.is_complete and self.error is None and not is_patched
+        _guarded(store.commit if is_good else store.discard)
 
     def _settlement(self) -> Settlement:
         error = self.error.kind.name if self.error else None
@@ -101,28 +107,29 @@ class Record:
 
     def outcome(self, now: float, model: str | None, extra: dict[str, str]) -> Outcome:
         """Return everything the log stage may know."""
-        served = self.served
-        return Outcome(
-            status=self.status,
-            error=self.error.kind.name if self.error else None,
-            detail=self.error.detail if self.error else "",
-            target=served.target.name if served.target else None,
-            attempts=served.num_attempts,
-            is_fallback=served.is_fallback,
-            cache=self.cache_status,
-            received_bytes=self.received_bytes,
-            sent_bytes=self.sent_bytes,
-            duration_s=now - self.started_at,
-            first_byte_s=None if self.first_byte_at is None else self.first_byte_at - self.started_at,
-            model=model,
-            prompt_tokens=self.prompt_tokens,
-            completion_tokens=self.completion_tokens,
-            is_client_gone=self.is_client_gone,
-            failures=tuple(served.failures),
-            is_streamed=self.is_streamed,
-            preferred=served.preferred.name if served.preferred else None,
-            extra=extra,
-            ends=tuple(served.ends.values()),
+        served, error, started_at, first_byte_at = self.served, self.error, self.started_at, self.first_byte_at
+        target, preferred, ends = served.target, served.preferred, served.ends
+        return Outcome(  # by place, in the order of its fields: twenty names take longer to pass than to keep
+            self.status,
+            None if error is None else error.kind.name,
+            "" if error is None else error.detail,
+            None if target is None else target.name,
+            len(ends),
+            served.is_fallback,
+            self.cache_status,
+            self.received_bytes,
+            self.sent_bytes,
+            now - started_at,
+            None if first_byte_at is None else first_byte_at - started_at,
+            model,
+            self.prompt_tokens,
+            self.completion_tokens,
+            self.is_client_gone,
+            tuple(served.failures),
+            self.is_streamed,
+            None if preferred is None else preferred.name,
+            extra,
+            tuple(ends.values()),
         )
 
 

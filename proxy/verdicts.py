@@ -71,11 +71,11 @@ class Target:
     weight: int = 1
     context: int | None = None
     prefill: PrefillStyle | None = None
+    name: str = field(init=False, repr=False, compare=False)
+    """How logs, metrics and `x-headgate-target` call it."""
 
-    @property
-    def name(self) -> str:
-        """How logs, metrics and `x-headgate-target` call it."""
-        return self.cluster if self.model is None else f"{self.cluster}/{self.model}"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.cluster if self.model is None else f"{self.cluster}/{self.model}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +143,9 @@ class Miss:
     status: str = "miss"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: to make one would cost several times as much, on every exchange
 class Outcome:
-    """What the log stage sees: one exchange, ended.
+    """What the log stage sees: one exchange, ended. It is read only.
 
     `failures`: attempts that came to nothing, as (target, reason). `is_streamed`: the answer was an event stream.
     `preferred`: the target that the route would have asked first. `ends`: how each attempt ended, as (target, outcome):

@@ -11,10 +11,12 @@ import pytest
 from headgate.ext import IMPLEMENTATIONS, implementation
 from headgate.ext.cache_core import CacheCore
 from headgate.ext.head_scan import BodyScan
+from headgate.ext.json_line import LineFormat
 from headgate.ext.limiter_cells import LimiterCells
 from headgate.ext.route_table import RouteTable
 from headgate.ext.slots import SlotTable
 from headgate.ext.sse import Event, EventScanner, StreamState
+from headgate.ext.tally import Tally
 
 
 @pytest.fixture(scope="session", params=IMPLEMENTATIONS)
@@ -74,3 +76,13 @@ def state_type(sse_module: ModuleType) -> type[StreamState]:
 def http1(request: pytest.FixtureRequest) -> ModuleType:
     """The module behind `headgate.ext.http1` that is under test."""
     return implementation("http1", request.param)
+
+
+@pytest.fixture(scope="session", params=IMPLEMENTATIONS)
+def line_format_type(request: pytest.FixtureRequest) -> type[LineFormat]:
+    return cast(type[LineFormat], implementation("json_line", request.param).LineFormat)
+
+
+@pytest.fixture(scope="session", params=IMPLEMENTATIONS)
+def tally_type(request: pytest.FixtureRequest) -> type[Tally]:
+    return cast(type[Tally], implementation("tally", request.param).Tally)

@@ -9,17 +9,22 @@ import logging
 import math
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeAlias
 
 import orjson
+
+from ...ext.tally import Row
 
 ARENA_BYTES = 16 << 20  # for each process; memory is taken as it is used
 
 _log = logging.getLogger("headgate")
 _USED = struct.Struct("<Q")
 _HEAD = struct.Struct("<II")
-Row: TypeAlias = "memoryview[float] | list[float]"
 Merge = Callable[[float, float], float]
+
+
+def new_row(num_values: int) -> Row:
+    """Return a row of zeros in memory of this process."""
+    return memoryview(bytearray(8 * num_values)).cast("d")
 
 
 class Arena:
@@ -86,7 +91,7 @@ class Shared:
                 if not self._is_full:
                     _log.error("the memory of the metrics is full: new series count in one worker only")
                 self._is_full = True
-                return [0.0] * num_values
+                return new_row(num_values)
             self._rows[key] = row
         return row
 

@@ -8,19 +8,15 @@ Source: OpenTelemetry semantic conventions for generative AI metrics; Prometheus
 
 from __future__ import annotations
 
-from ..exchange.exchange import Exchange
-from ..verdicts import Outcome
+from collections.abc import Iterator
+
+from ...ext.tally import Step
+from .ending import COMPLETION_TOKENS, DURATION_S, FIRST_BYTE_S, PROMPT_TOKENS, Ending
 from .metrics import Histogram, Registry
 
 TOKEN_BUCKETS = tuple(float(4**power) for power in range(14))
 DURATION_BUCKETS_S = tuple(0.01 * 2**power for power in range(14))
 
-_OPERATIONS = {
-    "/chat/completions": "chat",
-    "/completions": "text_completion",
-    "/responses": "chat",
-    "/embeddings": "embeddings",
-}
 _LABELS = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model")
 _NO_MODEL = "unset"  # the target takes the model that the client names, which is no name of the configuration
 
@@ -55,20 +51,16 @@ class GenAiMetrics:
             )
         )
 
-    def ended(self, exchange: Exchange, outcome: Outcome) -> None:
-        """Take an exchange in, if a target answered an inference request."""
-        operation = _operation(exchange.request.path)
-        if operation is None or outcome.target is None or not exchange.route.is_inference:
+    def steps(self, ending: Ending) -> Iterator[Step]:
+        """Yield what counts an exchange, if a target answered an inference request."""
+        if ending.operation is None or ending.target is None:
             return
-        cluster, _, model = outcome.target.partition("/")
-        labels = (operation, cluster, model or _NO_MODEL)
-        self._duration.observe(outcome.duration_s, *labels, outcome.error or "")
-        if outcome.is_streamed and outcome.first_byte_s is not None:
-            self._first_chunk.observe(outcome.first_byte_s, *labels)
-        for kind, tokens in (("input", outcome.prompt_tokens), ("output", outcome.completion_tokens)):
-            if tokens is not None:
-                self._tokens.observe(tokens, *labels, kind)
-
-
-def _operation(path: str) -> str | None:
-    return next((name for ending, name in _OPERATIONS.items() if path.endswith(ending)), None)
+        cluster, _, model = ending.target.partition("/")
+        labels = (ending.operation, cluster, model or _NO_MODEL)
+        yield self._duration.step(DURATION_S, *labels, ending.error or "")
+        if ending.is_streamed and ending.has_first_byte:
+            yield self._first_chunk.step(FIRST_BYTE_S, *labels)
+        if ending.has_prompt_tokens:
+            yield self._tokens.step(PROMPT_TOKENS, *labels, "input")
+        if ending.has_completion_tokens:
+            yield self._tokens.step(COMPLETION_TOKENS, *labels, "output")

@@ -13,7 +13,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from .arena import Merge, Row, Shared, merge
+from ...ext.tally import Row, Step
+from .arena import Merge, Shared, merge, new_row
 
 MAX_SERIES = 1000
 CONTENT_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -67,7 +68,7 @@ class Metric:
         labels = self._bounded(labels, len(rows), labels in rows)
         row = rows.get(labels)
         if row is None:
-            row = self._shared.row(self.name, labels, size) if self._shared is not None else [0] * size
+            row = self._shared.row(self.name, labels, size) if self._shared is not None else new_row(size)
             rows[labels] = row
         return row
 
@@ -100,6 +101,11 @@ class Counter(Metric):
         if row is None:
             row = self._row(self._rows, labels, 1)
         row[0] += amount
+
+    def step(self, *labels: str, place: int | None = None) -> Step:
+        """Return the step of a tally that counts for these label values: what is at `place`, or 1."""
+        row = self._rows.get(labels)
+        return Step(self._row(self._rows, labels, 1) if row is None else row, place)
 
     def value(self, *labels: str) -> float:
         """Return the count of this process for these label values."""
@@ -176,7 +182,7 @@ class Histogram(Metric):
             raise ValueError(f"expected ascending buckets of {name}, got {buckets}")
         if "le" in label_names:
             raise ValueError(f"expected no label `le` of {name}: it names the bucket")
-        self._bounds = tuple(buckets)
+        self._bounds = tuple(map(float, buckets))
         self._series: dict[Labels, Row] = {}  # one count per bucket, +Inf, the sum
 
     def observe(self, value: float, *labels: str) -> None:
@@ -188,6 +194,12 @@ class Histogram(Metric):
             series = self._row(self._series, labels, len(self._bounds) + 2)
         series[bisect.bisect_left(self._bounds, value)] += 1
         series[-1] += value
+
+    def step(self, place: int, *labels: str) -> Step:
+        """Return the step of a tally that counts the value at `place` for these label values."""
+        series = self._series.get(labels)
+        row = self._row(self._series, labels, len(self._bounds) + 2) if series is None else series
+        return Step(row, place, self._bounds)
 
     def rows(self) -> Iterator[tuple[Labels, Sequence[float]]]:
         """Yield the counts and the sum of each set of labels."""

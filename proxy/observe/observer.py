@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from typing import Any
 
+from ...ext.tally import Step, Tally
 from ..errors import GatewayError
 from ..exchange.exchange import Exchange
 from ..verdicts import Outcome
 from .access_log import AccessLog
+from .ending import (
+    COMPLETION_TOKENS,
+    DURATION_S,
+    FIRST_BYTE_S,
+    PROMPT_TOKENS,
+    RECEIVED_BYTES,
+    SENT_BYTES,
+    Ending,
+    facts_of,
+    numbers_of,
+)
 from .gen_ai import GenAiMetrics
 from .metrics import Counter, Gauge, Histogram, Registry
+
+MAX_TALLIES = 4096
 
 _log = logging.getLogger("headgate")
 
@@ -41,39 +57,56 @@ class Observer:
         lost = make(Gauge("headgate_access_log_lost_lines", "Lines of the access log that could not be written."))
         lost.set(lambda: float(access_log.num_lost))
         self._gen_ai = GenAiMetrics(registry)
+        self._tallies: dict[tuple[object, ...], Tally] = {}  # by the facts of endings
 
     def ended(self, exchange: Exchange, outcome: Outcome) -> None:
         """Count and log one exchange."""
-        route = exchange.route.name or "none"
-        self._requests.add(route, str(outcome.status))
-        self._duration.observe(outcome.duration_s, route)
-        if outcome.first_byte_s is not None:
-            self._first_byte.observe(outcome.first_byte_s, route)
-        self._bytes.add(route, "received", amount=outcome.received_bytes)
-        self._bytes.add(route, "sent", amount=outcome.sent_bytes)
-        for target, how in outcome.ends:
-            self._attempts.add(target, how)
-        if outcome.target is not None:
-            self._count_target(outcome.target, outcome)
-        if outcome.cache is not None:
-            self._cache.add(route, outcome.cache)
-        if outcome.is_client_gone:
-            self._gone.add(route)
-        if outcome.error is not None:
-            self._errors.add(route, outcome.error, GatewayError(outcome.error).kind.source)
-        self._gen_ai.ended(exchange, outcome)
+        facts = facts_of(exchange, outcome)
+        tally = self._tallies.get(facts)
+        if tally is None:
+            tally = self._new_tally(facts)
+        tally.add(numbers_of(outcome))
+        if outcome.is_fallback:
+            self._count_fallback(outcome)
         self.access_log.write(exchange, outcome)
 
-    def _count_target(self, target: str, outcome: Outcome) -> None:
-        if outcome.is_fallback and outcome.preferred is not None:
-            # Its own failures, of before or after it answered, led nobody to it. Without one of another target in this
-            # exchange that was moved behind for those of other exchanges.
-            reasons = [_short(reason) for name, reason in outcome.failures if name != target]
-            self._fallback.add(outcome.preferred, target, reasons[-1] if reasons else "breaker_open")
-        if outcome.prompt_tokens is not None:
-            self._tokens.add(target, "input", amount=outcome.prompt_tokens)
-        if outcome.completion_tokens is not None:
-            self._tokens.add(target, "output", amount=outcome.completion_tokens)
+    def _new_tally(self, facts: tuple[Any, ...]) -> Tally:
+        if len(self._tallies) >= MAX_TALLIES:
+            self._tallies.clear()
+        tally = self._tallies[facts] = Tally(tuple(self._steps(Ending(*facts))))
+        return tally
+
+    def _steps(self, ending: Ending) -> Iterator[Step]:
+        """Yield what counts an exchange that ended so."""
+        route = ending.route or "none"
+        yield self._requests.step(route, str(ending.status))
+        yield self._duration.step(DURATION_S, route)
+        if ending.has_first_byte:
+            yield self._first_byte.step(FIRST_BYTE_S, route)
+        yield self._bytes.step(route, "received", place=RECEIVED_BYTES)
+        yield self._bytes.step(route, "sent", place=SENT_BYTES)
+        for target, how in ending.ends:
+            yield self._attempts.step(target, how)
+        if ending.target is not None and ending.has_prompt_tokens:
+            yield self._tokens.step(ending.target, "input", place=PROMPT_TOKENS)
+        if ending.target is not None and ending.has_completion_tokens:
+            yield self._tokens.step(ending.target, "output", place=COMPLETION_TOKENS)
+        if ending.cache is not None:
+            yield self._cache.step(route, ending.cache)
+        if ending.is_client_gone:
+            yield self._gone.step(route)
+        if ending.error is not None:
+            yield self._errors.step(route, ending.error, GatewayError(ending.error).kind.source)
+        yield from self._gen_ai.steps(ending)
+
+    def _count_fallback(self, outcome: Outcome) -> None:
+        target = outcome.target
+        if target is None or outcome.preferred is None:
+            return
+        # Its own failures, of before or after it answered, led nobody to it. Without one of another target in this
+        # exchange that was moved behind for those of other exchanges.
+        reasons = [_short(reason) for name, reason in outcome.failures if name != target]
+        self._fallback.add(outcome.preferred, target, reasons[-1] if reasons else "breaker_open")
 
     def refused(self, peer: str, error: GatewayError) -> None:
         """Count and log what never became a request."""

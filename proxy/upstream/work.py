@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from ...ext.http1 import ResponseHead
@@ -47,7 +47,7 @@ class Work:
     on_informational: Callable[[ResponseHead], None] | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)  # with defaults that are made anew, an `__init__` of its own takes twice as long
 class Served:
     """Who answered, who was to be asked first, and what it took; filled in while the exchange runs.
 
@@ -55,14 +55,21 @@ class Served:
     begun, by its number, at which target it was and how it ended; each has one end. `failures` tells why.
     """
 
-    target: Target | None = None
-    preferred: Target | None = None
-    num_resumes: int = 0
-    is_fallback: bool = False
-    is_prefilled: bool = False
-    failures: list[tuple[str, str]] = field(default_factory=list)
-    ends: dict[int, tuple[str, str]] = field(default_factory=dict)
-    progress: Progress | None = None
+    target: Target | None
+    preferred: Target | None
+    num_resumes: int
+    is_fallback: bool
+    is_prefilled: bool
+    failures: list[tuple[str, str]]
+    ends: dict[int, tuple[str, str]]
+    progress: Progress | None
+
+    def __init__(self) -> None:
+        self.target = self.preferred = self.progress = None
+        self.num_resumes = 0
+        self.is_fallback = self.is_prefilled = False
+        self.failures = []
+        self.ends = {}
 
     @property
     def num_attempts(self) -> int:

@@ -8,12 +8,14 @@ from ...implementations import (
     event_type,
     head_scan_module,
     http1,
+    line_format_type,
     scan_head,
     scanner_type,
     slots_type,
     sse_module,
     state_type,
     table_type,
+    tally_type,
 )
 
 __all__ = [
@@ -22,10 +24,12 @@ __all__ = [
     "event_type",
     "head_scan_module",
     "http1",
+    "line_format_type",
     "scan_head",
     "scanner_type",
     "slots_type",
     "sse_module",
     "state_type",
     "table_type",
+    "tally_type",
 ]

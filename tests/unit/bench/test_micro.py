@@ -13,6 +13,7 @@ import pytest
 from bench.micro import (
     cache_core,
     cache_replay,
+    ending,
     head_scan,
     hooks,
     http1,
@@ -81,6 +82,7 @@ def test_a_target_that_is_missed_is_shown_and_sets_the_exit_code(
     ("benchmark", "subjects"),
     [
         (cache_core.BENCHMARK, {f"compiled, {policy}" for policy in POLICIES}),
+        (ending.BENCHMARK, {"own", "shared"}),
         (head_scan.BENCHMARK, {"compiled"}),
         (hooks.BENCHMARK, {"hook"}),
         (http1.BENCHMARK, {"compiled"}),
@@ -92,6 +94,7 @@ def test_a_target_that_is_missed_is_shown_and_sets_the_exit_code(
     ],
     ids=[
         "cache_core",
+        "ending",
         "head_scan",
         "hooks",
         "http1",

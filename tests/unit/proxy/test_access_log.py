@@ -14,7 +14,8 @@ import pytest
 from headgate.proxy.exchange.exchange import Exchange, RouteView
 from headgate.proxy.exchange.fields import Fields
 from headgate.proxy.exchange.message import Request
-from headgate.proxy.observe.access_log import MAX_QUEUED, AccessLog
+from headgate.proxy.observe.access_log import AccessLog
+from headgate.proxy.observe.line_writer import MAX_QUEUED
 from headgate.proxy.verdicts import Identity, Outcome
 
 OUTCOME = Outcome(
@@ -156,6 +157,26 @@ def test_a_file_that_cannot_be_opened_again_leaves_the_old_one(tmp_path: Path) -
         log.reopen()
     log.write_refused("1", "bad_request", 400, "")
     assert [line["peer"] for line in written(tmp_path / "moved" / "log", log)] == ["1"]
+
+
+def test_the_time_of_a_line_is_that_of_its_writing_to_the_millisecond(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = AccessLog(str(tmp_path / "log"))
+    told = [
+        (0, "1970-01-01T00:00:00.000Z"),
+        (999_999, "1970-01-01T00:00:00.000Z"),
+        (1_000_000, "1970-01-01T00:00:00.001Z"),
+        (1_709_251_199_999_999_999, "2024-02-29T23:59:59.999Z"),
+        (1_709_251_200_000_000_000, "2024-03-01T00:00:00.000Z"),
+        (1_709_251_200_070_000_000, "2024-03-01T00:00:00.070Z"),
+        (1_709_251_199_070_000_000, "2024-02-29T23:59:59.070Z"),
+    ]
+    for now_ns, _ in told:
+        monkeypatch.setattr("time.time_ns", lambda now_ns=now_ns: now_ns)
+        log.write_refused("1", "bad_request", 400, "")
+    monkeypatch.undo()
+    assert [line["ts"] for line in written(tmp_path / "log", log)] == [text for _, text in told]
 
 
 def test_off_writes_nothing_and_costs_nothing(tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ from headgate.proxy.downstream.body import ClientBody
 from headgate.proxy.exchange.exchange import Exchange, RouteView
 from headgate.proxy.exchange.fields import Fields
 from headgate.proxy.exchange.message import Request
-from headgate.proxy.observe.gen_ai import GenAiMetrics
+from headgate.proxy.observe.access_log import AccessLog
 from headgate.proxy.observe.metrics import Registry
+from headgate.proxy.observe.observer import Observer
 from headgate.proxy.verdicts import Outcome
 
 from .test_observer import Nobody
@@ -23,17 +24,17 @@ LABELS = {"gen_ai_operation_name": "chat", "gen_ai_provider_name": "heavy", "gen
 
 def samples(outcome: Outcome, path: str = "/v1/chat/completions", *, is_inference: bool = True) -> dict[str, float]:
     registry = Registry()
-    metrics = GenAiMetrics(registry)
+    observer = Observer(registry, AccessLog("off"))
     body = ClientBody(None, None, Nobody(), 1.0)
     request = Request("POST", path, path, "", "a", "http", "127.0.0.1", "127.0.0.1", Fields(), body)
     exchange = Exchange(request, "id", lambda: 0.0)
     exchange.route = RouteView("chat", (), {}, is_inference, 0)
-    metrics.ended(exchange, outcome)
+    observer.ended(exchange, outcome)
     found = {}
     page = registry.render().decode()
     for family in text_string_to_metric_families(page):  # type: ignore[no-untyped-call]
         for sample in family.samples:
-            if sample.name.endswith(("_sum", "_count")):
+            if sample.name.startswith("gen_ai_") and sample.name.endswith(("_sum", "_count")):
                 found[f"{sample.name}{sorted(sample.labels.items())}"] = sample.value
     return found
 
@@ -66,6 +67,15 @@ def test_a_target_without_a_model_of_its_own_names_none() -> None:
     found = samples(replace(ANSWERED, target="heavy"), "/v1/embeddings")
     labels = {"gen_ai_operation_name": "embeddings", "gen_ai_request_model": "unset", "error_type": ""}
     assert found[key("gen_ai_client_operation_duration_seconds_count", **labels)] == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "operation"),
+    [("/v1/completions", "text_completion"), ("/v1/responses", "chat"), ("/openai/v1/chat/completions", "chat")],
+)
+def test_the_end_of_a_path_says_which_operation_it_is(path: str, operation: str) -> None:
+    found = samples(ANSWERED, path)
+    assert found[key("gen_ai_client_token_usage_sum", gen_ai_operation_name=operation, gen_ai_token_type="input")] == 3
 
 
 @pytest.mark.parametrize("path", ["/v1/models", "/", "/v1/chat/completions/x"])

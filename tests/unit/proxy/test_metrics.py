@@ -45,7 +45,7 @@ def test_a_counter_reads_back_whatever_its_labels_say(help_text: str, added: lis
     totals: dict[tuple[str, str], float] = {}
     for one, two, amount in added:
         counter.add(one, two, amount=amount)
-        totals[one, two] = totals.get((one, two), 0) + amount
+        totals[one, two] = totals.get((one, two), 0.0) + amount  # a 64-bit float, as every number here
     assert families(registry)["hits"].type == "counter"
     assert families(registry)["hits"].documentation == help_text
     found = samples(registry, "hits")
