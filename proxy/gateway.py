@@ -51,6 +51,7 @@ class Gateway:
         finally:
             snapshot.num_exchanges -= 1
             self.observer.num_inflight -= 1
+            self.observer.served("reference")
 
     def refuse(self, peer: str, error: GatewayError) -> bytes:
         """Return the whole answer to what never became a request, and log it."""

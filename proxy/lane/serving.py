@@ -307,6 +307,7 @@ class InlineServing:
                 chain.every_inline(exchange, outcome)
         finally:
             observer.ended(exchange, outcome)
+            observer.served("inline")
             self._untie()
             self.connection.handled(self.is_kept)
 

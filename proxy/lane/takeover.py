@@ -65,6 +65,7 @@ class TakenOver(Serving):
             answered = (await self._guarded(work)).keep_alive
         finally:
             self._inline.left()
+            self._gateway.observer.served("taken_over")
             self._loop_soon(answered)
 
     def _loop_soon(self, is_kept: bool) -> None:

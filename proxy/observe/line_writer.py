@@ -31,7 +31,7 @@ class LineWriter:
         self._destination = destination
         self._queue: deque[bytes] = deque()
         self._files: deque[BinaryIO] = deque()  # one for each _TURN in the queue
-        # What wakes the thread has no lock that the thread could hold, being held up itself, while somebody puts a line.
+        # Not an Event: the thread could be held up while it holds the lock of one, and whoever puts a line then, too.
         self._bell: SimpleQueue[None] = SimpleQueue()
         self._is_told = False  # the thread has yet to look: the bell need not be rung
         self._last_bell: SimpleQueue[None] = SimpleQueue()

@@ -38,6 +38,7 @@ class Observer:
         self.access_log = access_log
         make = registry.register
         self._requests = make(Counter("headgate_requests", "Exchanges ended.", ("route", "status")))
+        self._served = make(Counter("headgate_served", "Exchanges, by who served them.", ("way",)))
         self._refused = make(Counter("headgate_refused", "Connections ended before a request.", ("error",)))
         self._errors = make(Counter("headgate_errors", "Exchanges ended by an error.", ("route", "error", "source")))
         self._attempts = make(Counter("headgate_attempts", "Attempts at targets.", ("target", "outcome")))
@@ -107,6 +108,10 @@ class Observer:
         # exchange that was moved behind for those of other exchanges.
         reasons = [_short(reason) for name, reason in outcome.failures if name != target]
         self._fallback.add(outcome.preferred, target, reasons[-1] if reasons else "breaker_open")
+
+    def served(self, way: str) -> None:
+        """Count an exchange for who served it: `inline`, `taken_over` or `reference`."""
+        self._served.add(way)
 
     def refused(self, peer: str, error: GatewayError) -> None:
         """Count and log what never became a request."""
