@@ -44,6 +44,7 @@ VARIANTS: Mapping[str, Variant] = {
     "bare": Variant(_MOST, config=None),  # has no more than 256 connections to an endpoint
     ONE_WORKER: Variant((*_MOST, "cache", "many-streams", "burst")),
     SEVERAL_WORKERS: Variant(("post", "get"), num_workers=2),
+    "lane off": Variant(("post", "get", "stream"), environment={"HEADGATE_NO_LANE": "1"}),
     "cached": Variant(("cache",), config=CONFIGS / "cached.yaml"),
 }
 

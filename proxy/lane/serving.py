@@ -312,7 +312,7 @@ class InlineServing:
             self.connection.handled(self.is_kept)
 
     def _untie(self) -> None:
-        """Let go of what knows this exchange in turn: then it is freed at once, and the garbage collector has no work."""
+        """Let go of what knows this exchange in turn: then it is freed at once, not by the garbage collector."""
         call, self.call = self.call, None
         if call is not None:
             call.answer = None
