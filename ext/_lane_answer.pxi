@@ -50,7 +50,6 @@ cdef bint _take_fields(Head *head, Kinds kinds, AnswerHead answer) except -1:
     cdef Field *field
     cdef bint is_coded = False
     answer.raw = []
-    answer.media_type = b""
     for place in range(head.num_fields):
         field = &head.fields[place]
         rest = field.value
@@ -58,6 +57,8 @@ cdef bint _take_fields(Head *head, Kinds kinds, AnswerHead answer) except -1:
             if not (_is_word(&member, b"close", 5) or _is_word(&member, b"keep-alive", 10)):
                 return False
         if _is_word(&field.name, b"content-type", 12):
+            if answer.media_type is not None:  # two: not for us to say which
+                return False
             answer.is_event_stream = _begins_as(&field.value, b"text/event-stream", 17)
             answer.media_type = _bytes(&field.value)
         elif _is_word(&field.name, b"content-encoding", 16):
@@ -68,6 +69,8 @@ cdef bint _take_fields(Head *head, Kinds kinds, AnswerHead answer) except -1:
             answer.raw.append((name, _bytes(&field.value)))
         elif kind == TOLD_ID:  # which numerics gave the answer
             answer.numerics = _bytes(&field.value) if answer.numerics is None else answer.numerics
+    if answer.media_type is None:
+        answer.media_type = b""
     return not (is_coded and answer.is_event_stream)  # which would have to be split into events all the same
 
 

@@ -29,6 +29,28 @@ http1, head_scan, sse = (implementation(name, "twin") for name in ("http1", "hea
 route_table, cache_core, limiter_cells = (
     implementation(name, "twin") for name in ("route_table", "cache_core", "limiter_cells")
 )
+lane = implementation("lane", "compiled")  # its specification is the reference path
+
+
+def losing(door: Any, *rest: Any) -> Any:
+    """Return a connection that loses the last byte of what it hands over."""
+    return lane.Downstream(
+        SimpleNamespace(
+            opened=door.opened,
+            begin=door.begin,
+            max_body_bytes=door.max_body_bytes,
+            hand_over=lambda connection, data: door.hand_over(connection, data[:-1]),
+        ),
+        *rest,
+    )
+
+
+def with_few_fields(answer: Any) -> Any:
+    """Return an answer without its first field."""
+    names = ("status", "reason", "length", "is_keep_alive", "is_event_stream", "media_type", "numerics", "size")
+    return answer and SimpleNamespace(raw=answer.raw[1:], **{name: getattr(answer, name) for name in names})
+
+
 CHANGED: dict[str, tuple[Any, str, Any]] = {
     "http1_request": (
         *(http1, "parse_request_head"),
@@ -60,6 +82,8 @@ CHANGED: dict[str, tuple[Any, str, Any]] = {
         *(limiter_cells, "LimiterCells"),
         overridden(limiter_cells.LimiterCells, "__len__", lambda number: min(number, 11)),
     ),
+    "lane_request": (lane, "Downstream", losing),
+    "lane_answer": (lane, "read_answer", after(lane.read_answer, with_few_fields)),
 }
 
 

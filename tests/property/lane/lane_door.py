@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 from headgate.ext.http1 import HeadLimits
 from headgate.ext.lane import Arrived, Downstream, Facts
@@ -17,6 +18,7 @@ from headgate.proxy.lane.acceptor import METHODS
 from headgate.proxy.lane.kinds import kind_in_answer, kind_in_request
 
 MAX_BODY_BYTES = 1 << 16
+When = Literal["within", "behind", "late"]
 
 
 def new_facts(limits: HeadLimits, now: Callable[[], float] = float) -> Facts:
@@ -50,23 +52,32 @@ class Loop:
 
 @dataclass
 class Served:
-    """One request that the lane took. `body` is None while it has not come as a whole."""
+    """One request that the lane took. `body` is None while it has not come as a whole; then `answer` is called."""
 
     arrived: Arrived
+    answer: Callable[[], None]
     body: bytes | None = None
 
     def go(self, body: bytes | None) -> None:
-        self.body = body
+        if body is not None:
+            self.body_came(body)
 
     def body_came(self, body: bytes) -> None:
         self.body = body
+        self.answer()
 
 
 @dataclass
 class Door:
-    """Takes every request, and notes what is left to the reference path."""
+    """Takes every request, and notes what is left to the reference path.
+
+    A request is answered (`when`) as soon as it is there, from within the call that brought it or behind that, or with
+    all pieces there. `connect` makes the connection.
+    """
 
     facts: Facts
+    when: When = "behind"
+    connect: Callable[..., Any] = Downstream
     served: list[Served] = field(default_factory=list)
     handed_over: bytes | None = None
     max_body_bytes: int = MAX_BODY_BYTES
@@ -75,21 +86,28 @@ class Door:
         """Let it stay."""
 
     def begin(self, connection: Downstream, arrived: Arrived, body: bytes | None) -> Served:
-        self.served.append(Served(arrived))
+        self.served.append(Served(arrived, partial(connection.handled, True) if self.when == "within" else nothing))
         return self.served[-1]
 
     def hand_over(self, connection: Downstream, data: bytes) -> None:
         self.handed_over = data
 
     def feed(self, pieces: list[bytes]) -> None:
-        """Give a connection bytes. Each request is answered as soon as it is there."""
-        connection = Downstream(self, self.facts, Loop(), "http")  # type: ignore[arg-type]
+        """Give a connection bytes, until it is handed over."""
+        connection = self.connect(self, self.facts, Loop(), "http")
         connection.connection_made(Transport())
         rest = list(pieces)
-        while rest:
+        while rest and self.handed_over is None:
             connection.data_received(rest.pop(0))
-            while self.served and connection.serving is self.served[-1] and self.served[-1].body is not None:
-                connection.handled(True)
-            if self.handed_over is not None:
-                self.handed_over += b"".join(rest)
-                return
+            if self.when != "late" or not rest:
+                self._answer(connection)
+        if self.handed_over is not None:
+            self.handed_over += b"".join(rest)
+
+    def _answer(self, connection: Any) -> None:
+        while self.served and connection.serving is self.served[-1] and self.served[-1].body is not None:
+            connection.handled(True)
+
+
+def nothing() -> None:
+    """Answer later."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
+from itertools import product
 
 import h11
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -100,7 +102,21 @@ def test_what_the_lane_reads_of_an_answer_the_reference_path_reads_alike(written
     assert answer.length == (head.content_length if head.framing == "length" else None)
     assert head.framing in ("length", "chunked")
     assert answer.is_keep_alive is head.is_keep_alive
-    assert answer.media_type == (dict((n.lower(), v) for n, v in head.fields).get(b"content-type", b""))
+    assert answer.media_type.decode("latin-1") == (fields.get("content-type") or "")
+
+
+TYPES = (b"application/json", b"text/event-stream", b"")
+
+
+@pytest.mark.parametrize(("one", "other"), [*product(TYPES, TYPES)])
+def test_an_answer_that_names_two_media_types_is_left_to_the_reference_path(one: bytes, other: bytes) -> None:
+    """That one reads both as one text, and what it counts of the body depends on it."""
+    named = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nContent-Type: %b\r\n"
+    facts, limits = new_facts(HeadLimits()), HeadLimits()
+    alone = read_answer(named % one + b"\r\n", facts, limits.max_head_bytes, limits.max_fields)
+    assert alone is not None and alone.media_type == one
+    twice = named % one + b"content-type: %b\r\n\r\n" % other
+    assert read_answer(twice, facts, limits.max_head_bytes, limits.max_fields) is None
 
 
 @settings(max_examples=300)
