@@ -96,13 +96,22 @@ cdef inline bint _is_named(bytes name, bytes lower):
     return _is_word(&span, PyBytes_AS_STRING(lower), PyBytes_GET_SIZE(lower))
 
 
+cdef bint _is_field(bytes name, bytes value):
+    cdef Span key, text
+    key.at, key.size = <Octets>PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name)
+    text.at, text.size = <Octets>PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value)
+    return _is_all(&key, TOKEN_OCTET) and _is_value(&text)
+
+
 def decorate(list raw not None, added, bytes date not None, str request_id not None, str target, int num_attempts,
              str cache_status):
     """Add what every answer carries: fields of stages, Date where there is none, and what we have to tell."""
-    cdef bytes lower
+    cdef bytes key, data
     for name, value in added:
-        encoded = name.encode("latin-1")
-        _set(raw, encoded, encoded.lower(), value.encode("latin-1"))
+        key, data = name.encode("latin-1"), value.encode("latin-1").strip(b" \t")
+        if not _is_field(key, data):
+            raise ValueError(f"expected a field of token characters, and a value without control characters, for {name!r}")
+        _set(raw, key, key.lower(), data)
     for pair in raw:
         if _is_named((<tuple>pair)[0], b"date"):
             break

@@ -140,6 +140,7 @@ cdef class Downstream(Connection):
             self._phase = IN_BODY
             self._body = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>arrived.length)
             self._body_at = 0
+            self._wait_for_body()
             serving.go(None)
         return True
 
@@ -151,7 +152,7 @@ cdef class Downstream(Connection):
         self._body_at += size
         self._held = self._held[size:]
         if self._body_at < PyBytes_GET_SIZE(self._body):
-            self._wait(self.settings.body_timeout_s, BODY_LATE)
+            self._wait_for_body()
             return False
         body, self._body = self._body, None
         self._phase = BUSY
@@ -159,6 +160,15 @@ cdef class Downstream(Connection):
         if self.serving is not None:
             self.serving.body_came(body)
         return True
+
+    cdef int _wait_for_body(self) except -1:
+        cdef double until = <double>self._loop.time() + <double>self.settings.body_timeout_s
+        return self._watch_at(min(until, <double>self.serving.deadline), BODY_LATE)
+
+    @property
+    def received_bytes(self):
+        """How much has come of a body that has not come as a whole."""
+        return self._body_at
 
     @property
     def has_body(self):

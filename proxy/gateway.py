@@ -147,6 +147,11 @@ class Serving:
         if response.status >= 400 and not self._body.is_read:
             self._writer.is_kept = False  # the rest of the body is not waited for (RFC 9112 §9.3)
         self._decorate(response)
+        await self._relay(response)
+
+    async def _relay(self, response: Response) -> None:
+        """Send an answer that has all its fields."""
+        program = self._pipeline.program
         events = program.chains["event"] if program is not None else _NO_EVENTS
         relay = Relay(self._exchange, self._record, self._writer, events)
         self._media_type = (response.fields.get("content-type") or "").lower()

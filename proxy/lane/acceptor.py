@@ -111,7 +111,7 @@ class LaneAcceptor(Acceptor):
         if arrived.is_telling:
             self._read_told(exchange, arrived)
         told = self.told_of(connection, exchange)
-        if told.origin.client is not exchange.request.peer:
+        if self._settings.trusted_proxies:
             self._take_origin(exchange, told.origin)
         try:
             match = snapshot.match(exchange.request)

@@ -14,6 +14,8 @@ from ..exchange.message import Response
 from ..exchange.progress import Progress
 from ..upstream.reader import MAX_EVENT_BYTES
 from ..usage import UsageTap
+from .coming import COMING
+from .takeover import TakenOver
 
 if TYPE_CHECKING:
     from ...ext.lane import AnswerHead
@@ -27,7 +29,8 @@ _NO_BYTES = b""
 class InlineAnswer:
     """The body behind a head, whole events at a time where it is a stream of them.
 
-    `scanner` knows where the body ends; `held` are portions before the commit point. `is_ending`: the stream is whole,
+    `scanner` knows where the body ends; `held` are portions before the commit point, `unread` is what was not looked at
+    before it. `is_over`: every event was taken. `is_ending`: the stream is whole,
     and only its formal end is waited for, not long.
     """
 
@@ -41,8 +44,10 @@ class InlineAnswer:
         "head",
         "held",
         "is_ending",
+        "is_over",
         "progress",
         "scanner",
+        "unread",
         "usage",
     )
 
@@ -55,7 +60,8 @@ class InlineAnswer:
         self._serving = serving = call.serving
         self.head = head
         self.scanner = scanner
-        self.has_excess = self.is_ending = False
+        self.has_excess = self.is_ending = self.is_over = False
+        self.unread = _NO_BYTES
         self.held: list[bytes] = []
         self.usage: UsageTap | None = None
         self.progress: Progress | None = None
@@ -95,6 +101,7 @@ class InlineAnswer:
         if error is None and is_last:
             try:
                 passed += progress.end(scanner.rest())
+                self.is_over = True
             except GatewayError as broken:
                 error = broken
         if error is not None and head and not passed:
@@ -125,12 +132,18 @@ class InlineAnswer:
             if not has_begun:
                 return
             self._machine.began(self._attempt, self._serving.exchange.now())
-            head, piece = self.commit(), b"".join(self.held)
+            committed = self.commit(_NO_BYTES)
+            if committed is None:
+                return
+            head, piece = committed, b"".join(self.held)
             self.held.clear()
         self._write(head, piece, is_last)
 
-    def commit(self) -> bytes:
-        """The client gets this answer, and no other. Returns its head."""
+    def commit(self, unread: bytes) -> bytes | None:
+        """The client gets this answer, and no other. Returns its head; None where a task passes it on.
+
+        `unread`: what has come of the body, and is to be looked at.
+        """
         serving, record, target, head = self._serving, self._serving.record, self._call.targets[0], self.head
         record.served.ends[1] = (target.name, "answered")
         record.served.target = target
@@ -138,9 +151,14 @@ class InlineAnswer:
         fields = Fields()
         fields.raw = head.raw
         length = head.length if self.progress is None else None
-        response = Response(head.status, fields, b"", length, head.reason.decode("latin-1"))
+        is_followed = self.progress is not None
+        response = Response(head.status, fields, COMING, length, head.reason.decode("latin-1"), is_followed)
         record.offer(response)
         written = serving.begin(response, length)
+        if written is None:
+            self.unread = unread
+            TakenOver.relay(serving, response)
+            return None
         record.is_streamed = head.is_event_stream
         if serving.program.view.is_inference and self.progress is None:
             self.usage = UsageTap(head.media_type.decode("latin-1"))

@@ -154,8 +154,8 @@ class InlineCall:
     def expired(self) -> None:
         """The armed instant has come; by now it may be a later one."""
         assert self.attempt is not None
-        now, connection = self.serving.exchange.now(), self.serving.connection
-        instant, _ = self.machine.timer_of(self.attempt)
+        now = self.serving.exchange.now()
+        instant = self._due(self.attempt)
         if self._is_paused and now >= self._slow_until:
             self.serving.client_stuck()
         elif self.answer is not None and self.answer.is_ending:
@@ -163,7 +163,13 @@ class InlineCall:
         elif instant <= now:
             TakenOver.go_on(self.serving, self)
         else:
-            connection.call_serving_at(min(instant, self._slow_until) if self._is_paused else instant)
+            self.serving.connection.call_serving_at(instant)
+
+    def _due(self, attempt: Attempt) -> float:
+        """Return when somebody has waited too long: for the target, or for a client that does not read."""
+        if self._is_paused:  # the target is not silent: it is not listened to
+            return float(min(self._slow_until, self.plan.deadline))
+        return self.machine.timer_of(attempt)[0]
 
     def _take_head(self, data: bytes) -> None:
         assert self.attempt is not None
@@ -185,8 +191,8 @@ class InlineCall:
         if self.attempt.phase is not Phase.ANSWERING:
             self.serving.connection.call_serving_at(self.machine.timer_of(self.attempt)[0])
             answer.took(piece, _NO_BYTES)
-        else:
-            answer.took(piece, answer.commit())
+        elif (written := answer.commit(piece)) is not None:
+            answer.took(piece, written)
 
     def _leave_head(self, data: bytes) -> None:
         """Let the reference path read the head."""
@@ -215,12 +221,14 @@ class InlineCall:
             self._is_paused = True
             self._slow_until = self.serving.exchange.now() + connection.settings.write_timeout_s
             self.wire.pause()
-            connection.call_serving_at(min(self._slow_until, self.machine.timer_of(self.attempt)[0]))
+            connection.call_serving_at(self._due(self.attempt))
 
     def resume(self) -> None:
         """Read on."""
-        if self.wire is not None and self._is_paused:
+        if self.wire is not None and self.attempt is not None and self._is_paused:
             self._is_paused = False
+            self.machine.progressed(self.attempt, self.serving.exchange.now())
+            self.serving.connection.call_serving_at(self._due(self.attempt))
             self.wire.resume()
 
     # -- the end
@@ -257,6 +265,7 @@ class InlineCall:
             self.serving.exchange.request.method.encode("latin-1"),
             head,
             answer.scanner if answer is not None else None,
+            unread=answer.unread if answer is not None else _NO_BYTES,
             has_excess=answer is not None and answer.has_excess,
         )
         connection = UpstreamConnection.adopted(wire, codec, member.pool.give_back)

@@ -130,9 +130,19 @@ class InlineServing:
             self.fail(error)
 
     def body_late(self) -> None:
-        """The client is silent inside its body."""
+        """The client is silent inside its body, or too slow for the deadline."""
         timeout_s = self.connection.settings.body_timeout_s
-        self.context.run(self.fail, GatewayError("body_timeout", f"no byte of the body for {timeout_s:g} s"))
+        self.body.received_bytes = self.connection.received_bytes
+        if self.exchange.now() >= self.exchange.deadline:
+            error = GatewayError("deadline", "the body was not there in time")
+        else:
+            error = GatewayError("body_timeout", f"no byte of the body for {timeout_s:g} s")
+        self.context.run(self.fail, error)
+
+    @property
+    def deadline(self) -> float:
+        """When the exchange ends by itself."""
+        return self.exchange.deadline
 
     def expired(self) -> None:
         """The instant has come that somebody waits for."""
@@ -195,9 +205,12 @@ class InlineServing:
 
     # -- the answer
 
-    def begin(self, response: Response, length: int | None) -> bytes:
-        """Return the head of an answer, to be written with the first piece of its body."""
-        record, program = self.record, self.program
+    def begin(self, response: Response, length: int | None) -> bytes | None:
+        """Return the head of an answer, to be written with the first piece of its body; None: a task is to write it.
+
+        `length` is that of the body, None for one that is chunked. Raises: whatever a field is that cannot be written.
+        """
+        body, record, program = response.body, self.record, self.program
         program.response_edits.apply(response.fields)
         if chain := program.chains["response_head"]:
             chain.every_inline(self.exchange, response)
@@ -213,26 +226,24 @@ class InlineServing:
             record.served.num_attempts,
             record.cache_status,
         )
-        record.status = response.status
-        record.first_byte_at = clock()
-        self.is_begun, self.is_chunked = True, length is None
-        reason = response.reason.encode("latin-1") or _REASONS.get(response.status, b"")
-        return write_answer(response.status, reason, raw, length, self.is_kept) or self._written(
-            response.status, reason, raw, length
-        )
-
-    def _written(self, status: int, reason: bytes, raw: list[tuple[bytes, bytes]], length: int | None) -> bytes:
-        """Return a head that is too large, or otherwise not for the compiled writer."""
-        lines = [b"HTTP/1.1 %d %b" % (status, reason), *(b"%b: %b" % pair for pair in raw)]
-        lines.append(b"Transfer-Encoding: chunked" if length is None else b"Content-Length: %d" % length)
-        lines += [] if self.is_kept else [b"Connection: close"]
-        return b"\r\n".join([*lines, b"", b""])
+        status = response.status
+        if response.body is not body or type(status) is not int or status < 200 or status in _NO_BODY:
+            return None  # a stage has changed it
+        reason = response.reason.encode("latin-1") or _REASONS.get(status, b"")
+        head = write_answer(status, reason, raw, length, self.is_kept)
+        if head is not None:
+            record.status, record.first_byte_at = status, clock()
+            self.is_begun, self.is_chunked = True, length is None
+        return head
 
     def _answer(self, response: Response, body: bytes) -> None:
         """Give an answer that is whole."""
         if response.status >= 400 and not self.connection.has_body:
             self.is_kept = False  # the rest of the body is not waited for (RFC 9112 §9.3)
         head = self.begin(response, len(body))
+        if head is None:
+            TakenOver.relay(self, response)
+            return
         self.record.feed(body)
         self.record.sent_bytes = len(body)
         self.connection.transport.write(joined(head, body, False, True))
@@ -261,9 +272,11 @@ class InlineServing:
         if error.kind.is_closing:
             self.is_kept = False
         response = error_response(error, self.exchange.request_id, self.exchange.request.path)
-        self.record.offer(response)
         assert isinstance(response.body, bytes)
-        self._answer(response, response.body)
+        try:
+            self._answer(response, response.body)
+        except Exception as fault:  # in the very fields of the answer: nothing can be said any more
+            self._give_up(fault)
 
     def crash(self, error: Exception) -> None:
         """A fault of the gateway itself: answer with an error where nothing was written yet, else end visibly."""
@@ -273,6 +286,10 @@ class InlineServing:
         if not self.is_begun:
             self.fail(GatewayError("internal", repr(error)))
             return
+        self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        """End without a word, or in the middle of one."""
         self.record.error = GatewayError("internal", repr(error))
         self.record.is_complete = False
         self.connection.reset()

@@ -22,6 +22,7 @@ from ..upstream.attempt import UpstreamAttempt
 from ..upstream.continuation import FIELD
 from ..upstream.opened import Opened
 from ..upstream.reader import BrokenReader, EventReader, PieceReader, Reader
+from .coming import Coming
 
 if TYPE_CHECKING:
     from ...ext.lane import AnswerHead
@@ -100,12 +101,28 @@ class TakenOver(Serving):
         answer = call.answer
         opened = _opened(answer, upstream, error) if answer is not None else None
         if answer is not None and opened is not None and inline.is_begun:
+            taken._go_on_with(opened)
             taken._begin(taken._relay_rest(answer, opened, dispatch.join(upstream, opened)))
         else:
             dispatch.adopt(upstream)
             taken._begin(taken._go_on(dispatch, upstream, opened))
 
+    @classmethod
+    def relay(cls, inline: InlineServing, response: Response) -> None:
+        """An answer has all its fields, and a stage has made it one that is not passed on at once."""
+        taken, call = cls(inline), inline.call
+        if call is not None and call.answer is not None and isinstance(response.body, Coming):
+            dispatch, upstream = taken._adopt(call), call.adopted()
+            response.body = dispatch.join(upstream, _opened(call.answer, upstream, None))
+        elif call is not None:
+            call.abandon()  # its body is not wanted
+        taken._begin(taken._relay_later(response))
+
     # -- what the task does
+
+    async def _relay_later(self, response: Response) -> None:
+        await _until_task()
+        await self._relay(response)
 
     async def _answer_later(self, waiting: Waiting) -> None:
         await _until_task()
@@ -133,13 +150,17 @@ class TakenOver(Serving):
             self._calls.prepare(self._inline.program, self._inline.pipeline.body_scan)
         return self._calls.adopt(call.plan, call.targets, (call.gate, call.machine))
 
+    def _go_on_with(self, opened: Opened) -> None:
+        """Let the writer go on with an answer. Before any wait: who is cancelled has to know what the client has."""
+        sent_bytes = self._record.sent_bytes
+        length = opened.head.content_length if not self._inline.is_chunked else None
+        self._writer.go_on_from(None if length is None else length - sent_bytes, sent_bytes, self._inline.unsent)
+        self._media_type = "text/event-stream" if opened.progress is not None else ""
+
     async def _relay_rest(self, answer: InlineAnswer, opened: Opened, body: AnswerBody) -> None:
         """Pass the rest of an answer on whose head, and some of it, the client has."""
         await _until_task()
-        writer, sent_bytes = self._writer, self._record.sent_bytes
-        length = opened.head.content_length if not self._inline.is_chunked else None
-        writer.go_on_from(None if length is None else length - sent_bytes, sent_bytes, self._inline.unsent)
-        self._media_type = "text/event-stream" if opened.progress is not None else ""
+        writer = self._writer
         fields = Fields([(b"Content-Type", self._media_type.encode())])
         response = Response(opened.head.status, fields, body, is_whole_events=True)
         relay = Relay(self._exchange, self._record, writer, self._inline.program.chains["event"])
@@ -163,6 +184,7 @@ def _opened(answer: InlineAnswer, upstream: UpstreamAttempt, error: GatewayError
     opened = Opened.adopted(upstream, response_head(answer.head), reader, answer.progress)
     opened.held, answer.held = answer.held, []
     opened.held_bytes = sum(map(len, opened.held))
+    opened.is_ended = upstream.is_complete = answer.is_over
     return opened
 
 

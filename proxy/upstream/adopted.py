@@ -34,6 +34,7 @@ class AdoptedDispatch(Dispatch):
     def adopt(self, upstream: UpstreamAttempt) -> None:
         """Take an attempt over that somebody else has brought so far: its request is sent."""
         self._open[upstream.attempt] = upstream
+        upstream.connection.on_informational = self._work.on_informational
         if upstream.member is not None:
             self._tried.add(upstream.member)
 

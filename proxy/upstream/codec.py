@@ -79,13 +79,15 @@ class ExchangeCodec:
         head: ResponseHead | None,
         scanner: ChunkScanner | LengthScanner | None,
         *,
+        unread: bytes = b"",
         has_excess: bool,
     ) -> ExchangeCodec:
-        """Go on where somebody else has written the request, and perhaps read the answer so far."""
+        """Go on where somebody else has written the request, and perhaps read the answer but for `unread`."""
         codec = cls(limits)
         codec._sent, codec._method, codec._is_kept = _Sent.ALL, method, True
         codec.head, codec._scanner, codec.has_excess = head, scanner, has_excess
         codec._num_heads = 0 if head is None else 1
+        codec._pieces = [unread] if unread else []
         return codec
 
     @property

@@ -57,6 +57,7 @@ class Served:
     arrived: Arrived
     answer: Callable[[], None]
     body: bytes | None = None
+    deadline: float = float("inf")
 
     def go(self, body: bytes | None) -> None:
         if body is not None:

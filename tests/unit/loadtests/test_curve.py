@@ -84,7 +84,14 @@ def test_as_many_come_as_the_area_says(parts: list[tuple[float, float]], share: 
     assert all(0 <= at <= shape.end_s + 1e-6 for at in found)
 
 
-@given(st.lists(st.tuples(st.floats(0, 10), st.floats(0, 50)), min_size=2, max_size=5, unique_by=lambda one: one[0]))
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 10_000).map(lambda ms: ms / 1000), st.floats(0, 50)),
+        min_size=2,
+        max_size=5,
+        unique_by=lambda one: one[0],
+    )
+)
 def test_the_nth_comes_where_the_area_is_n(points: list[tuple[float, float]]) -> None:
     shape = Curve(tuple(sorted(points)))
     for number, at in enumerate(islice(shape.arrivals(Even()), 200), 1):
