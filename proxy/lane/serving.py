@@ -216,7 +216,20 @@ class InlineServing:
             chain.every_inline(self.exchange, response)
         if self.connection.is_last or self.acceptor.gateway.is_draining:
             self.is_kept = False
-        raw, target = response.fields.raw, record.served.target
+        self._decorate(response.fields.raw)
+        status = response.status
+        if response.body is not body or type(status) is not int or status < 200 or status in _NO_BODY:
+            return None  # a stage has changed it
+        reason = response.reason.encode("latin-1") or _REASONS.get(status, b"")
+        head = write_answer(status, reason, response.fields.raw, length, self.is_kept)
+        if head is not None:
+            record.status, record.first_byte_at = status, clock()
+            self.is_begun, self.is_chunked = True, length is None
+        return head
+
+    def _decorate(self, raw: list[tuple[bytes, bytes]]) -> None:
+        """Add what every answer carries. Raises: ValueError for a stage's field that is none."""
+        record, target = self.record, self.record.served.target
         decorate(
             raw,
             record.added_fields,
@@ -226,15 +239,6 @@ class InlineServing:
             record.served.num_attempts,
             record.cache_status,
         )
-        status = response.status
-        if response.body is not body or type(status) is not int or status < 200 or status in _NO_BODY:
-            return None  # a stage has changed it
-        reason = response.reason.encode("latin-1") or _REASONS.get(status, b"")
-        head = write_answer(status, reason, raw, length, self.is_kept)
-        if head is not None:
-            record.status, record.first_byte_at = status, clock()
-            self.is_begun, self.is_chunked = True, length is None
-        return head
 
     def _answer(self, response: Response, body: bytes) -> None:
         """Give an answer that is whole."""

@@ -29,7 +29,7 @@ CATCH_ALL = (
         1,
         "a fault of our own while an answer is passed on ends that exchange, not the connection's loop",
     ),
-    ("proxy/lane/serving.py", 2, "the same for stages and everything before the answer"),
+    ("proxy/lane/serving.py", 3, "the same for stages and everything before the answer"),
     ("proxy/stages.py", 4, "a plugin's code: stage hooks"),
     ("tests/integration/upstream/script_server.py", 1, "kept, and raised when the test ends"),
 )
