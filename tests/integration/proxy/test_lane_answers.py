@@ -43,8 +43,8 @@ def install(folder: Path) -> None:
 @asynccontextmanager
 async def warm(config: dict[str, Any], folder: Path | None = None) -> AsyncIterator[tuple[RunningGateway, Client]]:
     """Run a gateway with a connection to its target, and one of a client."""
-    extra = {"PYTHONPATH": str(folder)} if folder is not None else {}
-    async with gateway(config, folder is not None, **extra) as gate, client(gate.port) as connected:
+    started = gateway(config) if folder is None else gateway(config, True, PYTHONPATH=str(folder))
+    async with started as gate, client(gate.port) as connected:
         await connected.send("GET", "/warm")
         await connected.answer()
         yield gate, connected
