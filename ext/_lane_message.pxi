@@ -30,7 +30,7 @@ cdef class Facts:
     """What is the same for every request of one listener, and the classes to make exchanges with.
 
     `kinds` says of the name of a field, in lower case, what becomes of it (see FieldKind), for requests and for
-    answers; `known` are the methods that are taken.
+    answers; `methods` are those that are taken.
     """
 
     cdef readonly object fields_class, now, unmatched, priority, settings

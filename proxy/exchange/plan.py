@@ -36,6 +36,7 @@ BUSY_STATUSES = frozenset({429, 503})
 # The causes that silence may have: no connection, no head, no first event in time.
 SILENCES = frozenset({"connect", "silent", "first_event"})
 
+_TOO_LONG_STATUSES = frozenset({400, 413, 422})
 _blank = object.__new__
 
 
@@ -159,6 +160,10 @@ class Plan:
         if status not in self.faults:
             return None
         return "busy" if status in BUSY_STATUSES else "unhealthy_status"
+
+    def may_be_too_long(self, status: int) -> bool:
+        """Whether that status may say that a prompt does not fit a target, where targets declare what they take."""
+        return status in _TOO_LONG_STATUSES and any(context is not None for context in self.contexts)
 
     @property
     def max_resumes(self) -> int:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .call import InlineCall
 
 _END_S = 1.0  # a stream that is whole waits no longer for its end
-_BUFFERED_BYTES = 16 * 1024  # more is not copied behind a head, but written by itself
+BUFFERED_BYTES = 16 * 1024  # a larger body is not copied behind its head, but written by itself
 _NO_BYTES = b""
 
 
@@ -172,7 +172,7 @@ class InlineAnswer:
         if piece or is_last:
             self._note_usage(piece, is_last)
         transport = serving.connection.transport
-        if len(piece) > _BUFFERED_BYTES and not serving.is_chunked:
+        if len(piece) > BUFFERED_BYTES and not serving.is_chunked:
             if head:
                 transport.write(head)
             transport.write(piece)

@@ -18,15 +18,13 @@ from ..upstream.connection import UpstreamConnection
 from ..upstream.gate import ClusterGate, Ticket
 from ..upstream.wire import Wire
 from ..verdicts import Target
-from .answer import InlineAnswer
+from .answer import BUFFERED_BYTES, InlineAnswer
 from .takeover import TakenOver, response_head
 
 if TYPE_CHECKING:
     from ...ext.lane import AnswerHead
     from .serving import InlineServing
 
-_TOO_LONG_STATUSES = frozenset({400, 413, 422})
-_BUFFERED_BYTES = 16 * 1024  # a larger body is not copied behind its head, but written by itself
 _NO_BYTES = b""
 
 
@@ -108,7 +106,7 @@ class InlineCall:
         head = write_request(exchange, acceptor.facts, host.encode("latin-1"), told, shape.dropped, shape.added, length)
         if head is None or shape.is_odd:
             return None
-        return [head + data] if len(data) <= _BUFFERED_BYTES else [head, data]
+        return [head + data] if len(data) <= BUFFERED_BYTES else [head, data]
 
     # -- what the target sends
 
@@ -203,7 +201,7 @@ class InlineCall:
     def _is_inline(self, head: AnswerHead) -> bool:
         """Whether an answer is one of those that are passed on without a task."""
         program, plan = self.serving.program, self.plan
-        if plan.fault_of(head.status) is not None or (head.status in _TOO_LONG_STATUSES and any(plan.contexts)):
+        if plan.fault_of(head.status) is not None or plan.may_be_too_long(head.status):
             return False
         if not head.is_event_stream:
             return True

@@ -125,7 +125,11 @@ class TakenOver(Serving):
         await self._relay(response)
 
     async def _answer_later(self, waiting: Waiting) -> None:
-        await _until_task()
+        try:
+            await _until_task()
+        except BaseException:  # the client has left before anybody waited
+            waiting.close()
+            raise
         response = await self._pipeline.answer_later(waiting, self._calls)  # type: ignore[attr-defined]
         await self._send_offered(response)
 

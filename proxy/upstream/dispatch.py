@@ -25,7 +25,6 @@ from .retry_after import retry_after_s
 from .work import Served, Work
 
 _USAGE_S = 3.0
-_TOO_LONG_STATUSES = frozenset({400, 413, 422})
 
 
 class Dispatch:
@@ -145,7 +144,7 @@ class Dispatch:
             opened = self._continuity.joined(upstream, head, continued)
         else:
             opened = Opened(upstream, head, work.new_progress() if work.new_progress else None)
-        is_too_long = await opened.hold_refusal() if self._may_grow(head.status) else False
+        is_too_long = await opened.hold_refusal() if self._work.plan.may_be_too_long(head.status) else False
         is_over = attempt.phase is Phase.OVER  # another one was first, in this turn of the loop
         command = self._machine.answered(
             attempt, head.status, self._loop.time(), retry_after_s(head.fields), is_too_long=is_too_long
@@ -154,9 +153,6 @@ class Dispatch:
             self._note_failure(attempt, f"status {head.status}")
         upstream.look()
         return opened, command
-
-    def _may_grow(self, status: int) -> bool:
-        return status in _TOO_LONG_STATUSES and any(context is not None for context in self._work.plan.contexts)
 
     async def _hold(self, opened: Opened) -> Command:
         """Hold one more portion back; a whole answer needs no more holding."""
