@@ -25,7 +25,7 @@ async def script(call: Call) -> None:
         await call.gone()
         raise ConnectionError
     if "/large" in call.line:
-        await call.answer(b"x" * (8 << 20))
+        await call.answer(b"x" * (48 << 20))
         return
     if "/early" in call.line:
         await call.send(b"HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n")
@@ -163,12 +163,12 @@ def test_a_client_that_pauses_is_no_silent_target() -> None:
                 await connected.reader.readuntil(b"\r\n")
                 await asyncio.sleep(1.0)  # what the client does: it pauses
                 rest = await connected.reader.readuntil(b"\r\n\r\n")
-                body = await connected.reader.readexactly(8 << 20)
+                body = await connected.reader.readexactly(48 << 20)
                 await gate.until(lambda: len(gate.log()) == 2)
                 return Answer(200, rest, body, True), gate.log()[1]
 
     answer, line = asyncio.run(main())
-    assert len(answer.body) == 8 << 20
+    assert len(answer.body) == 48 << 20
     assert (line["error"], line["failures"]) == (None, [])
 
 
