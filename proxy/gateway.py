@@ -51,7 +51,6 @@ class Gateway:
         finally:
             snapshot.num_exchanges -= 1
             self.observer.num_inflight -= 1
-            self.observer.served("reference")
 
     def refuse(self, peer: str, error: GatewayError) -> bytes:
         """Return the whole answer to what never became a request, and log it."""
@@ -80,6 +79,8 @@ class Gateway:
 
 class Serving:
     """One exchange being served: from here every way out leads through `_end`."""
+
+    _way = "reference"  # as metrics call it
 
     def __init__(self, gateway: Gateway, snapshot: Snapshot, incoming: Incoming) -> None:
         connection, head = incoming.connection, incoming.head
@@ -246,4 +247,4 @@ class Serving:
             if program is not None and program.chains["log"]:
                 await program.chains["log"].every_to_its_end(self._exchange, outcome)
         finally:
-            self._gateway.observer.ended(self._exchange, outcome)
+            self._gateway.observer.ended(self._exchange, outcome, self._way)

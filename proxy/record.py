@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import partial
+from typing import TypeVar
 
 from .errors import GatewayError
 from .exchange.message import Response
 from .upstream.work import Served
 from .verdicts import Outcome, Reservation, Settlement, Store
+
+Shown = TypeVar("Shown")
 
 _log = logging.getLogger("headgate.plugins")
 
@@ -67,13 +70,13 @@ class Record:
     def offer(self, response: Response) -> None:
         """Show the cache the head of the answer."""
         store = self._store
-        if store is not None and not _agreed(lambda: store.begin(response)):
+        if store is not None and not _agreed(store.begin, response):
             self.drop_store()
 
     def feed(self, piece: bytes) -> None:
         """Show the cache a piece of the body."""
         store = self._store
-        if store is not None and not _agreed(lambda: store.write(piece)):
+        if store is not None and not _agreed(store.write, piece):
             self.drop_store()
 
     def drop_store(self) -> None:
@@ -133,10 +136,10 @@ class Record:
         )
 
 
-def _agreed(ask: Callable[[], bool]) -> bool:
-    """Ask a plugin; its failure means no."""
+def _agreed(ask: Callable[[Shown], bool], shown: Shown) -> bool:
+    """Show a plugin something; its failure means that it wants no more."""
     try:
-        return ask()
+        return ask(shown)
     except Exception as error:
         _log.error("a cache failed to take an answer: %r", error, exc_info=error)
         return False

@@ -52,20 +52,21 @@ class Waiting:
 
 
 class Chain:
-    """The hooks of one stage, in the configured order. An empty chain costs one truth test.
+    """The hooks of one stage, in the configured order. An empty chain costs one look at `is_used`.
 
     `is_inline`: no hook is `async def`. The functions whose names end so are for such a chain: they need no Task. Where
     one has to wait all the same, `first_inline` says so. What waits runs in a Task of the exchange's own, so that a
     hook's context variables stay with the exchange and `asyncio.timeout` works in it.
     """
 
-    __slots__ = ("_hooks", "_returns", "_rule", "_stage", "_steps", "is_inline")
+    __slots__ = ("_hooks", "_returns", "_rule", "_stage", "_steps", "is_inline", "is_used")
 
     def __init__(self, stage: str, hooks: tuple[Hook, ...]) -> None:
         self._stage = stage
         self._rule: StageRule = STAGES[stage]
         self._returns = self._rule.returns
         self._hooks = hooks
+        self.is_used = bool(hooks)
         self._steps: tuple[tuple[Hook, Chain], ...] = ()  # each hook with those after it
         if hooks:
             later = Chain(stage, hooks[1:])
@@ -73,7 +74,7 @@ class Chain:
         self.is_inline = not any(hook.is_async for hook in hooks)
 
     def __bool__(self) -> bool:
-        return bool(self._hooks)
+        return self.is_used
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -86,11 +87,17 @@ class Chain:
         For any chain: an `async def` hook is one that has to wait.
         """
         for hook, later in self._steps:
-            answer = self._ask(hook, exchange)
-            if answer is not None:
-                if type(answer) is Waiting:
-                    return Waiting(self._first_after(answer, exchange, later), answer)
-                return answer
+            try:
+                answer = hook.function(exchange)
+                if answer is None:
+                    continue
+                if type(answer) in self._returns:
+                    return answer
+                answer = self._read(hook, exchange, answer)
+            except Exception as error:
+                self._failed(hook, exchange, error)
+                continue
+            return Waiting(self._first_after(answer, exchange, later), answer) if type(answer) is Waiting else answer
         return None
 
     async def first(self, exchange: Exchange) -> Any:

@@ -25,6 +25,9 @@ class OpenFillings:
     def __len__(self) -> int:
         return sum(len(fillings) for fillings in self._by_uri.values())
 
+    def __bool__(self) -> bool:
+        return bool(self._by_uri)
+
     def add(self, filling: Filling) -> None:
         """Note that `filling` may be stored later."""
         self._by_uri.setdefault(filling.wanted.key.uri, set()).add(filling)
@@ -60,7 +63,7 @@ class Shelf:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing that an unsafe request could invalidate."""
-        return not len(self.memory) and not len(self.open)
+        return not (self.open or len(self.memory))
 
     def invalidate(self, uri: Uri) -> None:
         """Forget every answer of a URI, and those on their way. Source: RFC 9111 §4.4."""

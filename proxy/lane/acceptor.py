@@ -110,9 +110,8 @@ class LaneAcceptor(Acceptor):
             self._learn(snapshot)
         if arrived.is_telling:
             self._read_told(exchange, arrived)
-        told = self.told_of(connection, exchange)
         if self._settings.trusted_proxies:
-            self._take_origin(exchange, told.origin)
+            self._take_origin(exchange, self.told_of(connection, exchange).origin)
         try:
             match = snapshot.match(exchange.request)
         except GatewayError:

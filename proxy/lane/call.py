@@ -187,8 +187,9 @@ class InlineCall:
         answer.has_excess = size < len(rest)
         self.machine.answered(self.attempt, head.status, self.serving.exchange.now())
         if self.attempt.phase is not Phase.ANSWERING:
-            self.serving.connection.call_serving_at(self.machine.timer_of(self.attempt)[0])
             answer.took(piece, _NO_BYTES)
+            if self.wire is not None and not self.serving.is_begun:
+                self.serving.connection.call_serving_at(self._due(self.attempt))
         elif (written := answer.commit(piece)) is not None:
             answer.took(piece, written)
 
@@ -201,7 +202,7 @@ class InlineCall:
     def _is_inline(self, head: AnswerHead) -> bool:
         """Whether an answer is one of those that are passed on without a task."""
         program, plan = self.serving.program, self.plan
-        if plan.fault_of(head.status) is not None or plan.may_be_too_long(head.status):
+        if head.status in plan.faults or (head.status >= 400 and plan.may_be_too_long(head.status)):
             return False
         if not head.is_event_stream:
             return True

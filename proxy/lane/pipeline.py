@@ -33,37 +33,38 @@ class InlinePipeline(Pipeline):
         self.body_scan = None
         self._is_aggregating = False
         chain = program.chains["auth"]
-        if chain:
+        if chain.is_used:
             self._authenticated(program, chain.first_inline(self._exchange))
 
     def answer_now(self, program: RouteProgram, body: WholeBody) -> Response | Waiting | None:
         """Return the answer, or what has to be waited for; None: the targets are to give it. Raises: GatewayError."""
         exchange, chains = self._exchange, program.chains
-        if program.reads_model and not body.is_empty:
+        reads_model = program.reads_model and not body.is_empty
+        if reads_model:
             self.body_scan = scan(body.read_now(program.scan_limit_bytes))
             exchange.model = self.body_scan.model
-        if chain := chains["route"]:
+        if (chain := chains["route"]).is_used:
             self._routed(chain.first_inline(exchange))
-        self._authorize(program.reads_model and not body.is_empty)
+        self._authorize(reads_model)
         for verdict in chains["ratelimit"].each_inline(exchange):
             self._admitted(verdict)
         self._change_request_now(program)
         own = answer_as_last_hop(exchange.request)
-        if own is not None or not (chain := chains["cache"]):
+        if own is not None or not (chain := chains["cache"]).is_used:
             return own
         verdict = chain.first_inline(exchange)
         return verdict if isinstance(verdict, Waiting) else self._looked_up(verdict)
 
     def _change_request_now(self, program: RouteProgram) -> None:
         program.request_edits.apply(self._exchange.request.fields)
-        if chain := program.chains["request"]:
+        if (chain := program.chains["request"]).is_used:
             for verdict in chain.each_inline(self._exchange):
                 raise rejected(verdict)
 
     def aggregate_now(self, program: RouteProgram) -> Response | Waiting | None:
         """Ask whoever answers in place of the targets. Raises: GatewayError."""
         chain = program.chains["aggregate"]
-        if not chain:
+        if not chain.is_used:
             return None
         self._is_aggregating = True
         verdict = chain.first_inline(self._exchange)

@@ -183,7 +183,7 @@ class InlineServing:
         found = self.pipeline.answer_now(self.program, self.body)
         if found is None:
             self.pipeline.rescan(self.program, self.body)
-            if self.program.chains["aggregate"]:
+            if self.program.chains["aggregate"].is_used:
                 self.exchange.call = self.call_target
                 found = self.pipeline.aggregate_now(self.program)
         if found is None:
@@ -212,7 +212,7 @@ class InlineServing:
         """
         body, record, program = response.body, self.record, self.program
         program.response_edits.apply(response.fields)
-        if chain := program.chains["response_head"]:
+        if (chain := program.chains["response_head"]).is_used:
             chain.every_inline(self.exchange, response)
         if self.connection.is_last or self.acceptor.gateway.is_draining:
             self.is_kept = False
@@ -324,11 +324,10 @@ class InlineServing:
         outcome = record.outcome(clock(), exchange.model, exchange.extra)
         self.left()
         try:
-            if chain := self.program.chains["log"]:
+            if (chain := self.program.chains["log"]).is_used:
                 chain.every_inline(exchange, outcome)
         finally:
-            observer.ended(exchange, outcome)
-            observer.served("inline")
+            observer.ended(exchange, outcome, "inline")
             self._untie()
             self.connection.handled(self.is_kept)
 

@@ -40,6 +40,8 @@ def _until_task() -> Generator[None, None, None]:
 class TakenOver(Serving):
     """The reference path's way to serve an exchange, from the middle on."""
 
+    _way = "taken_over"
+
     def __init__(self, inline: InlineServing) -> None:
         connection = inline.connection
         self._inline = inline
@@ -66,7 +68,6 @@ class TakenOver(Serving):
             answered = (await self._guarded(work)).keep_alive
         finally:
             self._inline.left()
-            self._gateway.observer.served("taken_over")
             self._loop_soon(answered)
 
     def _loop_soon(self, is_kept: bool) -> None:

@@ -22,7 +22,8 @@ _USUAL = {f"/v1{ending}": name for ending, name in _OPERATIONS.items()}
 class Ending(NamedTuple):
     """What exchanges have in common that are counted alike: few of all there could be come up.
 
-    `operation` is that of an inference exchange, and `ends` how each attempt ended, as (target, outcome).
+    `operation` is that of an inference exchange, `ends` how each attempt ended, as (target, outcome), and `way` who
+    served it.
     """
 
     route: str
@@ -37,9 +38,10 @@ class Ending(NamedTuple):
     has_first_byte: bool
     has_prompt_tokens: bool
     has_completion_tokens: bool
+    way: str
 
 
-def facts_of(exchange: Exchange, outcome: Outcome) -> tuple[object, ...]:
+def facts_of(exchange: Exchange, outcome: Outcome, way: str) -> tuple[object, ...]:
     """Return the fields of an exchange's `Ending`, of which it is one to look up."""
     route = exchange.route
     return (
@@ -55,6 +57,7 @@ def facts_of(exchange: Exchange, outcome: Outcome) -> tuple[object, ...]:
         outcome.first_byte_s is not None,
         outcome.prompt_tokens is not None,
         outcome.completion_tokens is not None,
+        way,
     )
 
 

@@ -60,9 +60,9 @@ class Observer:
         self._gen_ai = GenAiMetrics(registry)
         self._tallies: dict[tuple[object, ...], Tally] = {}  # by the facts of endings
 
-    def ended(self, exchange: Exchange, outcome: Outcome) -> None:
-        """Count and log one exchange."""
-        facts = facts_of(exchange, outcome)
+    def ended(self, exchange: Exchange, outcome: Outcome, way: str = "reference") -> None:
+        """Count and log one exchange. `way` says who served it: `inline`, `taken_over` or `reference`."""
+        facts = facts_of(exchange, outcome, way)
         tally = self._tallies.get(facts)
         if tally is None:
             tally = self._new_tally(facts)
@@ -80,6 +80,7 @@ class Observer:
     def _steps(self, ending: Ending) -> Iterator[Step]:
         """Yield what counts an exchange that ended so."""
         route = ending.route or "none"
+        yield self._served.step(ending.way)
         yield self._requests.step(route, str(ending.status))
         yield self._duration.step(DURATION_S, route)
         if ending.has_first_byte:
@@ -108,10 +109,6 @@ class Observer:
         # exchange that was moved behind for those of other exchanges.
         reasons = [_short(reason) for name, reason in outcome.failures if name != target]
         self._fallback.add(outcome.preferred, target, reasons[-1] if reasons else "breaker_open")
-
-    def served(self, way: str) -> None:
-        """Count an exchange for who served it: `inline`, `taken_over` or `reference`."""
-        self._served.add(way)
 
     def refused(self, peer: str, error: GatewayError) -> None:
         """Count and log what never became a request."""

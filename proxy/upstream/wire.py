@@ -96,7 +96,10 @@ class Wire(asyncio.Protocol):
     @property
     def is_clean(self) -> bool:
         """Whether the connection is open, everything is sent, and no bytes wait to be taken."""
-        return self.is_open and not self._pieces and not self._transport.get_write_buffer_size()
+        if self.is_lost or self.is_eof or self._pieces:
+            return False
+        transport = self._transport
+        return not (transport.is_closing() or transport.get_write_buffer_size())
 
     def is_quiet(self) -> bool:
         """Whether the connection is clean, in the kernel too: what came may not have reached the event loop yet.

@@ -105,8 +105,8 @@ class Watcher(Observer):
         self.outcomes: list[tuple[int, Outcome]] = []
         self.crashes: list[Exception | str] = []
 
-    def ended(self, exchange: Exchange, outcome: Outcome) -> None:
-        super().ended(exchange, outcome)
+    def ended(self, exchange: Exchange, outcome: Outcome, way: str = "reference") -> None:
+        super().ended(exchange, outcome, way)
         self.outcomes.append((int(exchange.request.fields.get("x-exchange") or -1), outcome))
 
     def crashed(self, error: Exception) -> None:

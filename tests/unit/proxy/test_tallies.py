@@ -45,7 +45,8 @@ OUTCOMES = st.builds(
     failures=st.lists(st.tuples(TARGETS, st.just("reset: by peer")), max_size=2).map(tuple),
     ends=ENDS,
 )
-EXCHANGES = st.lists(st.tuples(OUTCOMES, st.sampled_from(("", "chat")), st.booleans()), max_size=12)
+WAYS = st.sampled_from(("inline", "taken_over", "reference"))
+EXCHANGES = st.lists(st.tuples(OUTCOMES, st.sampled_from(("", "chat")), st.booleans(), WAYS), max_size=12)
 
 
 def exchange_of(route: str, is_inference: bool, path: str = "/v1/chat/completions") -> Exchange:
@@ -63,7 +64,10 @@ class OneByOne:
         Observer(registry, AccessLog("off"))
         self._metrics = {metric.name: metric for metric in registry._metrics.values()}
 
-    def ended(self, outcome: Outcome, route: str, is_inference: bool) -> None:
+    def ended(self, outcome: Outcome, route: str, is_inference: bool, way: str) -> None:
+        served = self._metrics["headgate_served"]
+        assert isinstance(served, Counter)
+        served.add(way)
         for name, amount, labels in self._counts(outcome, route or "none"):
             counter = self._metrics[f"headgate_{name}"]
             assert isinstance(counter, Counter)
@@ -114,14 +118,14 @@ class OneByOne:
 
 @given(EXCHANGES, st.booleans())
 def test_tallies_count_what_each_metric_by_itself_would(
-    exchanges: list[tuple[Outcome, str, bool]], is_shared: bool
+    exchanges: list[tuple[Outcome, str, bool, str]], is_shared: bool
 ) -> None:
     arenas = [Arena(memoryview(bytearray(1 << 20)))]
     registry, wanted = Registry(Shared(arenas, 0) if is_shared else None), Registry()
     observer, one_by_one = Observer(registry, AccessLog("off")), OneByOne(wanted)
-    for outcome, route, is_inference in exchanges:
-        observer.ended(exchange_of(route, is_inference), outcome)
-        one_by_one.ended(outcome, route, is_inference)
+    for outcome, route, is_inference, way in exchanges:
+        observer.ended(exchange_of(route, is_inference), outcome, way)
+        one_by_one.ended(outcome, route, is_inference, way)
     assert sorted(registry.render().splitlines()) == sorted(wanted.render().splitlines())
 
 
