@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from ..crowd import Crowd
-from ..figures import fairness, is_limited, is_ok, latency_ms, share
+from ..figures import between, fairness, is_limited, is_ok, latency_ms, share
 from ..records import Record
 from ..shapes.curve import constant
 from ..shapes.spike import spike
@@ -17,11 +17,12 @@ KEY_RATE, KEY_BURST = 20, 20
 ADDRESS_RATE, ADDRESS_BURST = 100, 100
 FLOODING_KEY, FLOODING_ADDRESS = 77, "127.0.0.2"
 _FLOOD = 250.0
+_DURING = (0.25, 0.9)  # of the time
 _TIERS = {"heavy": TierSpec(32, 32, 40), "lite": TierSpec(32, 32, 40)}
 
 
 def _flood(seconds: float, rate: float) -> tuple[float, float, float, tuple[float, float]]:
-    return rate / 2, _FLOOD, seconds, (seconds * 0.25, seconds * 0.9)
+    return rate / 2, _FLOOD, seconds, (seconds * _DURING[0], seconds * _DURING[1])
 
 
 def _key_crowds(seconds: float) -> tuple[Crowd, ...]:
@@ -58,11 +59,22 @@ def over_limit(records: Sequence[Record], rate: float, burst: float) -> float:
     return worst
 
 
+def admitted_of_limit(flood: Sequence[Record], rate: float, burst: float) -> float:
+    """Return what a flood got of what its limit allows from its first request to its last answer.
+
+    Before and after a flood less is asked than the limit allows: that time says nothing of the limit.
+    """
+    if not flood:
+        return 0.0
+    width_s = max(record.end_s for record in flood) - min(record.due_s for record in flood)
+    return sum(map(is_ok, flood)) / (burst + rate * width_s)
+
+
 def _figures(rate: float, burst: float) -> Callable[[Observed], Mapping[str, float]]:
     def figures(observed: Observed) -> Mapping[str, float]:
         bad = [record for record in observed.records if record.kind == "abusive"]
         good = [record for record in observed.records if record.kind != "abusive"]
-        admitted = sum(is_ok(record) for record in bad)
+        flood = between(bad, observed.seconds * _DURING[0], observed.seconds * _DURING[1])
         return {
             "others_ok": share(good, is_ok),
             "others_limited": share(good, is_limited),
@@ -70,7 +82,7 @@ def _figures(rate: float, burst: float) -> Callable[[Observed], Mapping[str, flo
             "fairness": fairness(good),
             "flood_limited": share(bad, is_limited),
             "over_limit": over_limit(bad, rate, burst),
-            "admitted_of_limit": admitted / (burst + rate * observed.seconds),
+            "admitted_of_limit": admitted_of_limit(flood, rate, burst),
         }
 
     return figures

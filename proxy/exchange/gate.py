@@ -14,7 +14,7 @@ class Report(StrEnum):
 
     OK = "ok"
     FAILED = "failed"
-    DOWN = "down"  # a 503 that names no time: the endpoint answers, the service behind it is out of order
+    DOWN = "down"  # a 503 that names no time: the endpoint answers, the service behind it is full or out of order
     SILENT = "silent"  # nothing came in the time that it had; how much that was is not always its own fault
     NEUTRAL = "neutral"  # busy, the client's own fault, gone, or lost against another attempt
 

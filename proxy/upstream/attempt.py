@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ...ext.http1 import ResponseHead
 from ..errors import GatewayError
-from ..exchange.attempt import Attempt
+from ..exchange.attempt import ANSWERING, AWAITING_HEAD, Attempt
 from ..exchange.machine import ExchangeMachine
 from .cluster import Cluster, Member
 from .connection import UpstreamConnection
@@ -110,7 +110,18 @@ class UpstreamAttempt:
             raise
 
     def _timer(self) -> tuple[float, str]:
+        timer, now = self._machine.timer_of(self.attempt), self._loop.time()
+        if timer[0] > now or not self._is_kept_waiting():
+            return timer
+        self.progressed()
         return self._machine.timer_of(self.attempt)
+
+    def _is_kept_waiting(self) -> bool:
+        """Whether it is the client that keeps the target waiting: then the target is not silent."""
+        if self.attempt.phase is AWAITING_HEAD:
+            return self._sender is not None and self._sender.is_starved
+        is_unread = self._connection is not None and self._connection.has_unread
+        return is_unread and self.attempt.phase is ANSWERING
 
     async def send(self, head: OutgoingHead, body: BodySource) -> None:
         """Send the head and begin to send the body."""
@@ -140,6 +151,11 @@ class UpstreamAttempt:
         elif is_progress:
             self.progressed()
         return piece
+
+    def listen(self) -> None:
+        """Come back from a client that may be slow: what has come meanwhile was no silence."""
+        if self.connection.has_unread:
+            self.progressed()
 
     def look(self) -> None:
         """The machine changed its state: the timer may be nearer now."""

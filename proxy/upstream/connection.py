@@ -44,6 +44,11 @@ class UpstreamConnection:
         connection.on_informational = None
         return connection
 
+    @property
+    def has_unread(self) -> bool:
+        """Whether bytes have come that nobody has asked for yet."""
+        return self._wire.has_unread
+
     def send_head(self, method: bytes, target: bytes, fields: Sequence[tuple[bytes, bytes]]) -> None:
         """Send the request head. `fields` hold the framing: Content-Length, `Transfer-Encoding: chunked`, or neither.
 

@@ -24,16 +24,21 @@ _OUTCOMES = {
 
 
 class Ticket:
-    """What one attempt was given. `member` is the endpoint, once one was picked."""
+    """What one attempt was given. `member` is the endpoint, once one was picked.
 
-    __slots__ = ("breaker", "cluster", "is_probe", "member", "number")
+    `is_forced`: it may be made although the breaker is open, or ramping.
+    """
 
-    def __init__(self, cluster: Cluster, breaker: Breaker, is_probe: bool) -> None:
+    __slots__ = ("breaker", "cluster", "is_forced", "is_probe", "member", "number")
+
+    def __init__(self, cluster: Cluster, breaker: Breaker, is_probe: bool, is_forced: bool = False) -> None:
         self.cluster = cluster
         self.breaker = breaker
         self.number = breaker.ticket
         self.is_probe = is_probe
+        self.is_forced = is_forced
         self.member: Member | None = None
+        breaker.num_under_way += 1
 
 
 class ClusterGate:
@@ -90,23 +95,29 @@ class ClusterGate:
         if not is_forced:
             return Ticket(cluster, breaker, breaker.admit(now) is Admission.PROBE)
         breaker.forced(now)
-        return Ticket(cluster, breaker, False)
+        return Ticket(cluster, breaker, False, True)
 
     def began(self, attempt: Attempt, now: float) -> None:
-        """The answer has begun: a sample for the balancer, and all that a probe had to find out."""
+        """The answer has begun: a sample for the balancer, and all that a probe, or one that was forced, found out."""
         ticket = attempt.ticket
         if not isinstance(ticket, Ticket):
             return
         if ticket.member is not None:
             ticket.cluster.observe(ticket.member, now - attempt.at, now)
-        if ticket.is_probe:
-            ticket.breaker.succeeded(now, ticket.number)
+        breaker = ticket.breaker
+        if breaker.is_calm:
+            return
+        if ticket.is_probe or ticket.is_forced:
+            breaker.succeeded(now, ticket.number, is_forced=ticket.is_forced)
+        else:
+            breaker.answers()
 
     def ended(self, attempt: Attempt, report: Report, now: float) -> None:
         """The attempt is over."""
         ticket = attempt.ticket
         if not isinstance(ticket, Ticket):
             return
+        ticket.breaker.num_under_way -= 1
         if report is not OK:
             self._ended_badly(ticket, report, now)
             return
@@ -115,14 +126,16 @@ class ClusterGate:
         if member is not None and member.num_failures:
             ticket.cluster.report(member, Outcome.OK, now)
         if not breaker.is_calm:
-            breaker.succeeded(now, ticket.number)
+            breaker.succeeded(now, ticket.number, is_forced=ticket.is_forced)
 
     def _ended_badly(self, ticket: Ticket, report: Report, now: float) -> None:
         if report is Report.SILENT and self._is_hurried:
             report = Report.NEUTRAL  # or one client in a hurry could put a slow target out of order for all
         if ticket.member is not None:
             ticket.cluster.report(ticket.member, _OUTCOMES[report], now)
-        if report is not Report.NEUTRAL:
-            ticket.breaker.failed(now, ticket.number, ticket.member)
-        else:
+        if report is Report.NEUTRAL:
             ticket.breaker.abandoned(now, ticket.number)
+        elif report is Report.DOWN:
+            ticket.breaker.refused(now, ticket.number)
+        else:
+            ticket.breaker.failed(now, ticket.number, ticket.member)

@@ -44,6 +44,25 @@ def hedges_remaining(clusters: Mapping[str, Cluster], now: float) -> Readings:
         yield (name,), cluster.hedges.remaining(now)
 
 
+def pool_connections(clusters: Mapping[str, Cluster], now: float) -> Readings:
+    """Yield the number of connections, busy, idle or being opened, by cluster."""
+    for name, cluster in clusters.items():
+        pools = [member.pool for member in cluster.members]
+        yield (name,), float(sum(pool.num_busy + pool.num_idle for pool in pools))
+
+
+def pool_busy(clusters: Mapping[str, Cluster], now: float) -> Readings:
+    """Yield the number of connections in use or being opened, by cluster."""
+    for name, cluster in clusters.items():
+        yield (name,), float(sum(member.pool.num_busy for member in cluster.members))
+
+
+def pool_waiting(clusters: Mapping[str, Cluster], now: float) -> Readings:
+    """Yield the number of requests that wait for a connection, by cluster."""
+    for name, cluster in clusters.items():
+        yield (name,), float(sum(member.pool.num_waiting for member in cluster.members))
+
+
 class ReadGauge(Gauge):
     """A gauge whose series come and go: they are read when it is shown, at most `MAX_SERIES`."""
 
@@ -62,7 +81,7 @@ def register_gauges(
 ) -> None:
     """Register the gauges. `clusters` returns those in force, so that a reload is followed.
 
-    Each worker has health of its own: of several the worst is shown.
+    Each worker has health of its own: of several the worst is shown. Connections are added up.
     """
     rows: tuple[tuple[str, str, str, Read, Merge], ...] = (
         ("headgate_breaker_state", "0 closed, 1 open, 2 half open, 3 ramping.", "target", breaker_states, max),
@@ -70,6 +89,9 @@ def register_gauges(
         ("headgate_healthy_members", "Endpoints not ejected, nor found bad.", "cluster", healthy_members, min),
         ("headgate_budget_remaining", "Retries left.", "cluster", budgets_remaining, add),
         ("headgate_hedge_budget_remaining", "Hedges left.", "cluster", hedges_remaining, add),
+        ("headgate_pool_connections", "Connections to endpoints: busy and idle.", "cluster", pool_connections, add),
+        ("headgate_pool_busy", "Connections in use or being opened.", "cluster", pool_busy, add),
+        ("headgate_pool_waiting", "Requests that wait for a connection.", "cluster", pool_waiting, add),
     )
     for name, help_text, label, read, merge in rows:
         registry.register(ReadGauge(name, help_text, label, _bind(read, clusters, now), merge))

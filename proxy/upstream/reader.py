@@ -46,6 +46,7 @@ class PieceReader:
 
     async def read(self) -> bytes:
         """Return the next piece."""
+        self._attempt.listen()
         piece = await self._attempt.read_body()
         self.has_begun = True
         return piece
@@ -101,6 +102,7 @@ class EventReader:
 
     async def read(self) -> bytes:
         """Return the next whole events."""
+        self._attempt.listen()
         while not self._is_over:
             if self._error is not None:
                 raise self._error

@@ -41,10 +41,11 @@ class Sender:
     """Passes the request body on while the answer is already awaited.
 
     A small body that is there already goes out at once, without a task. `error` is what ended the sending early on the
-    client's side; the connection is then aborted, so that whoever reads the answer notices.
+    client's side; the connection is then aborted, so that whoever reads the answer notices. `is_starved`: it waits for
+    more from the client.
     """
 
-    __slots__ = ("_body", "_connection", "_listener", "_task", "error")
+    __slots__ = ("_body", "_connection", "_listener", "_task", "error", "is_starved")
 
     def __init__(self, body: BodySource, connection: UpstreamConnection, listener: Listener) -> None:
         self._body = body
@@ -52,6 +53,7 @@ class Sender:
         self._listener = listener
         self._task: asyncio.Task[None] | None = None
         self.error: GatewayError | None = None
+        self.is_starved = False
 
     async def start(self) -> None:
         """Begin to send; returns at once unless the whole body is at hand and small."""
@@ -73,7 +75,7 @@ class Sender:
         while True:
             piece = replay.piece(index)
             if piece is None:
-                if not await self._body.more() and replay.piece(index) is None:  # others may take it in meanwhile
+                if not await self._more() and replay.piece(index) is None:  # others may take it in meanwhile
                     break
                 continue
             index += 1
@@ -81,6 +83,13 @@ class Sender:
             await self._connection.send_body(piece)
             self._listener.progressed()
         self._connection.end_body()
+
+    async def _more(self) -> bool:
+        self.is_starved = True
+        try:
+            return await self._body.more()
+        finally:
+            self.is_starved = False
 
     async def _send_guarded(self) -> None:
         try:

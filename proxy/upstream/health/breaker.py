@@ -3,13 +3,19 @@
 | state     | what happens                                                | becomes                      |
 |-----------|-------------------------------------------------------------|------------------------------|
 | closed    | `failures` failures in a row                                | open                         |
+| closed    | so many refusals, and nothing else for `refusing_s`         | open                         |
 | open      | an attempt is admitted once the next probe is due           | half_open                    |
 | open      | an attempt that was made all the same (`forced`) succeeds   | closed                       |
 | half_open | the probe succeeds                                          | ramping                      |
-| half_open | the probe fails; the next is due after a longer wait        | open                         |
+| half_open | the probe fails or is refused; the next waits for longer    | open                         |
 | half_open | the probe is abandoned; another one is due at once          | open                         |
-| ramping   | an attempt fails                                            | open                         |
+| ramping   | an attempt fails, or refusals as when closed                | open                         |
+| ramping   | an attempt that was made all the same succeeds              | closed                       |
 | ramping   | the last step of the ramp is over                           | closed                       |
+
+A refusal is the word of a target that it does no work now, and for how long it does not say. One that is full says so
+of some requests while it works on others; one that is out of order says it of all. So refusals are counted apart, and
+open the breaker only if for `refusing_s` nothing else was heard, and nothing is under way that was taken before them.
 
 What must never happen: more than one probe at a time; an attempt that began in one state counted in a later one.
 """
@@ -48,17 +54,20 @@ class BreakerSettings:
     """When a breaker opens, and how it closes again.
 
     `probes_s` are the waits before the first, second, … probe; the last one repeats. `ramp` are the shares of the
-    traffic after a successful probe, each for `ramp_step_s`; without any the breaker closes at once.
+    traffic after a successful probe, each for `ramp_step_s`; without any the breaker closes at once. For
+    `refusing_s` a target may do nothing but refuse.
     """
 
     failures: int = 2
     probes_s: tuple[float, ...] = (10.0, 20.0, 30.0)
     ramp: tuple[float, ...] = (0.1, 0.25, 0.5, 1.0)
     ramp_step_s: float = 2.0
+    refusing_s: float = 1.0
 
 
 # An enumeration's members are slow to look up, and these are asked for with every request.
 _CLOSED, _OPEN, _HALF_OPEN, _RAMPING = BreakerState
+_IN_USE = frozenset({_CLOSED, _RAMPING})
 _GO_ON = Admission.CLOSED
 
 
@@ -77,7 +86,8 @@ class Breaker:
     must come from `failures` of them (or from all): one bad endpoint among good ones does not open the breaker.
 
     `is_calm`: it is closed, and nothing counts against the target. Then `admit` answers `CLOSED` and `succeeded`
-    changes nothing, and whoever asks often need not call them.
+    changes nothing, and whoever asks often need not call them. `num_under_way` is kept by whoever asks: how many were
+    admitted, and are not reported yet.
     """
 
     __slots__ = (
@@ -85,16 +95,25 @@ class Breaker:
         "_credit",
         "_due",
         "_failed_members",
+        "_num_before",
         "_num_failed_probes",
         "_num_failures",
         "_num_members",
+        "_num_refusals",
         "_probe",
         "_ramp_since",
+        "_refusing_since",
+        "_refusing_ticket",
         "_settings",
         "_state",
         "is_calm",
+        "num_under_way",
         "ticket",
     )
+    # Known from the first refusal of a row on.
+    _refusing_since: float
+    _refusing_ticket: int  # the first one given after it
+    _num_before: int  # attempts under way that began before it
     # Known from the first opening on, or from the first probe, or from the first ramp.
     _num_failed_probes: int
     _due: float  # when a probe may go
@@ -109,9 +128,11 @@ class Breaker:
         self._num_members = num_members
         self._state = _CLOSED
         self._num_failures = 0
+        self._num_refusals = 0
         self._failed_members: set[Hashable] = set()  # of the failures in a row; bounded by the endpoints
         self._began = 0  # the first ticket that counts in the present state
         self.is_calm = True
+        self.num_under_way = 0
         self.ticket = 0
 
     def state(self, now: float) -> BreakerState:
@@ -153,9 +174,10 @@ class Breaker:
         if self._state is not _CLOSED:
             self.ticket += 1
 
-    def succeeded(self, now: float, ticket: int | None = None) -> None:
-        """An attempt succeeded."""
+    def succeeded(self, now: float, ticket: int | None = None, *, is_forced: bool = False) -> None:
+        """An attempt succeeded, or one that was to find out has begun to. `is_forced`: it was made all the same."""
         self._settle(now)
+        self._num_refusals = 0  # it works, whenever that was begun
         if self._is_stale(ticket):
             return
         if self._state is _CLOSED:
@@ -165,12 +187,13 @@ class Breaker:
         elif self._is_probe(ticket):
             self._close(_RAMPING if self._settings.ramp else _CLOSED)
             self._ramp_since = now
-        elif self._state is not _RAMPING:
+        elif is_forced or self._state is not _RAMPING:
             self._close(_CLOSED)
 
     def failed(self, now: float, ticket: int | None = None, member: Hashable = None) -> None:
         """An attempt failed by the fault of the target. `member` is the endpoint that was asked."""
         self._settle(now)
+        self._leave(ticket)
         if self._is_stale(ticket):
             return
         if self._state is _CLOSED:
@@ -183,8 +206,36 @@ class Breaker:
             self._state = _OPEN
             self._due = now + waits[min(self._num_failed_probes, len(waits) - 1)]
 
+    def answers(self) -> None:
+        """The target has begun to answer an attempt: it does not only refuse."""
+        self._num_refusals = 0
+
+    def refused(self, now: float, ticket: int | None = None) -> None:
+        """The target refused an attempt, and did not say for how long."""
+        self._settle(now)
+        if self._is_probe(ticket):
+            self.failed(now, ticket)
+            return
+        self._leave(ticket)
+        if self._is_stale(ticket) or self._state not in _IN_USE:
+            return
+        self._num_refusals += 1
+        self.is_calm = False
+        if self._num_refusals == 1:
+            self.ticket += 1
+            self._refusing_since, self._refusing_ticket = now, self.ticket
+            self._num_before = self.num_under_way
+        is_long = now - self._refusing_since >= self._settings.refusing_s
+        if is_long and self._num_refusals >= self._settings.failures and self._num_before <= 0:
+            self._open(now)
+
+    def _leave(self, ticket: int | None) -> None:
+        if self._num_refusals and ticket is not None and ticket < self._refusing_ticket:
+            self._num_before -= 1
+
     def abandoned(self, now: float, ticket: int | None = None) -> None:
         """An attempt ended without saying anything of the target: a probe is given back, nothing counts."""
+        self._leave(ticket)
         if self._is_probe(ticket):
             self._state = _OPEN
             self._due = now
@@ -212,6 +263,7 @@ class Breaker:
 
     def _open(self, now: float) -> None:
         self._state = _OPEN
+        self._num_refusals = 0
         self._num_failed_probes = 0
         self._due = now + self._settings.probes_s[0]
         self._begin()

@@ -9,7 +9,11 @@ from collections.abc import Callable
 import pytest
 
 from headgate.proxy.errors import GatewayError
-from headgate.proxy.upstream.pool import ConnectionPool
+from headgate.proxy.observe.metrics import Registry
+from headgate.proxy.upstream.cluster import Cluster, ClusterSettings
+from headgate.proxy.upstream.endpoint import Endpoint
+from headgate.proxy.upstream.gauges import register_gauges
+from headgate.proxy.upstream.pool import ConnectionPool, PoolLimits
 
 from .exchanges import OK, Run, exchange, kind_of, pool_for, read_all, send, soon, until
 from .script_server import Peer, ScriptServer
@@ -41,6 +45,35 @@ def test_a_waiter_gets_the_connection_that_becomes_free(run: Run, serve: Serve) 
 
     run(main())
     assert server.num_connections == 2
+
+
+def test_the_gauges_tell_what_a_pool_has_and_who_waits(run: Run, serve: Serve) -> None:
+    server = serve(always_ok)
+    endpoints = (Endpoint("127.0.0.1", server.port),)
+    cluster = Cluster(ClusterSettings("c", endpoints, pool=PoolLimits(max_connections=2)), random.random)
+    registry = Registry()
+    register_gauges(registry, lambda: {"c": cluster}, lambda: 0.0)
+
+    def shown() -> list[str]:
+        lines = registry.render().decode().splitlines()
+        return [line.rpartition(" ")[2] for line in lines if line.startswith("headgate_pool_")]
+
+    async def main() -> None:
+        pool = cluster.members[0].pool
+        connections = [await pool.acquire(soon()) for _ in range(2)]
+        waiting = [asyncio.ensure_future(exchange(pool)) for _ in range(3)]
+        await until(lambda: pool.num_waiting == 3)
+        assert shown() == ["2", "2", "3"], "connections, busy, waiting"
+        for connection in connections:
+            send(connection)
+            await connection.read_head()
+            await read_all(connection)
+            connection.release()
+        await asyncio.gather(*waiting)
+        assert shown() == ["2", "0", "0"]
+        cluster.close()
+
+    run(main())
 
 
 def test_an_idle_connection_is_taken_at_once_and_given_back(run: Run, serve: Serve) -> None:

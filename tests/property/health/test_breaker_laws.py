@@ -18,6 +18,7 @@ SETTINGS = st.builds(
     probes_s=st.sampled_from(((10.0, 20.0, 30.0), (5.0,), (1.0, 40.0))),
     ramp=st.sampled_from(((0.1, 0.25, 0.5, 1.0), (0.5,), ())),
     ramp_step_s=st.sampled_from((1.0, 2.0)),
+    refusing_s=st.sampled_from((1.0, 4.0)),
 )
 SLOTS = set(Breaker.__slots__) - {"_settings", "_num_members"}
 LOOK_AHEAD = (0, 1, 2, 5, 9, 10, 20, 30, 41)
@@ -44,7 +45,7 @@ class Breakers(RuleBasedStateMachine):
         admission = self.breaker.admit(self.now)
         assert admission is expected
         if admission is not Admission.OPEN:
-            self.open.append(Attempt(self.model.period, self.breaker.ticket, admission))
+            self.begin_one(admission)
         if admission is Admission.PROBE:
             self.model.probe = self.open[-1]
 
@@ -64,26 +65,57 @@ class Breakers(RuleBasedStateMachine):
     @rule()
     def force(self) -> None:
         self.breaker.forced(self.now)
-        self.open.append(Attempt(self.model.period, self.breaker.ticket, Admission.OPEN))
+        self.begin_one(Admission.OPEN)
+
+    def begin_one(self, admission: Admission) -> None:
+        self.open.append(Attempt(self.model.period, self.breaker.ticket, admission))
+        self.breaker.num_under_way += 1
+
+    def end_one(self, place: int) -> Attempt:
+        self.breaker.num_under_way -= 1
+        return self.open.pop(place % len(self.open))
 
     @precondition(lambda self: self.open)
     @rule(place=st.integers(0, 1000))
     def succeed(self, place: int) -> None:
-        attempt = self.open.pop(place % len(self.open))
-        self.breaker.succeeded(self.now, attempt.ticket)
+        attempt = self.end_one(place)
+        self.breaker.succeeded(self.now, attempt.ticket, is_forced=attempt.admission is Admission.OPEN)
         self.model.succeeded(self.now, attempt)
 
     @precondition(lambda self: self.open)
     @rule(place=st.integers(0, 1000))
     def fail(self, place: int) -> None:
-        attempt = self.open.pop(place % len(self.open))
+        attempt = self.end_one(place)
         self.breaker.failed(self.now, attempt.ticket)
         self.model.failed(self.now, attempt)
 
     @precondition(lambda self: self.open)
     @rule(place=st.integers(0, 1000))
+    def refuse(self, place: int) -> None:
+        attempt = self.end_one(place)
+        self.breaker.refused(self.now, attempt.ticket)
+        self.model.refused(self.now, attempt, self.open)
+
+    @precondition(lambda self: self.breaker.state(self.now) is BreakerState.CLOSED)
+    @rule(waits=st.lists(st.integers(0, 2), min_size=1, max_size=5))
+    def refuse_all(self, waits: list[int]) -> None:
+        """What comes now; what is under way stays so."""
+        for seconds in waits:
+            self.now += seconds
+            self.ask()
+            if self.breaker.state(self.now) is BreakerState.CLOSED:
+                self.refuse(len(self.open) - 1)
+
+    @precondition(lambda self: self.open)
+    @rule()
+    def answer(self) -> None:
+        self.breaker.answers()
+        self.model.answers()
+
+    @precondition(lambda self: self.open)
+    @rule(place=st.integers(0, 1000))
     def abandon(self, place: int) -> None:
-        attempt = self.open.pop(place % len(self.open))
+        attempt = self.end_one(place)
         before = self.breaker.state(self.now)
         self.breaker.abandoned(self.now, attempt.ticket)
         self.model.abandoned(self.now, attempt)
@@ -163,12 +195,26 @@ def test_late_failures_of_old_attempts_do_not_put_the_probe_off(ends: list[float
 
 @given(st.lists(st.sampled_from(("abandoned", "succeeded")), max_size=60))
 def test_p18_nothing_but_failures_opens_it(reports: list[str]) -> None:
-    """What is reported as abandoned: 4xx, clients that left, hedges that lost, busy answers."""
+    """What is reported as abandoned: 4xx, clients that left, hedges that lost, who says until when it is busy."""
     breaker = Breaker(BreakerSettings(failures=1))
     for report in reports:
         assert breaker.admit(0.0) is Admission.CLOSED
         getattr(breaker, report)(0.0, breaker.ticket)
     assert breaker.state(0.0) is BreakerState.CLOSED
+
+
+@given(st.lists(st.floats(0, 0.25), min_size=1, max_size=60), st.integers(1, 4))
+def test_refusals_open_it_after_a_second_of_nothing_else(gaps_s: list[float], failures: int) -> None:
+    breaker, now, since = Breaker(BreakerSettings(failures=failures)), 0.0, 0.0
+    for number, gap_s in enumerate(gaps_s):
+        now += gap_s
+        since = since if number else now
+        assert breaker.admit(now) is Admission.CLOSED
+        breaker.refused(now, breaker.ticket)
+        if number + 1 >= failures and now - since >= 1.0:
+            assert breaker.admit(now) is Admission.OPEN
+            return
+    assert breaker.admit(now) is Admission.CLOSED
 
 
 @given(st.lists(st.integers(0, 799), min_size=1, max_size=200))
@@ -195,3 +241,47 @@ def test_a_lone_target_recovers_at_once(num_failures: int, later: int) -> None:
     breaker.forced(1.0 + later)
     breaker.succeeded(1.0 + later, breaker.ticket)
     assert breaker.admit(1.0 + later) is Admission.CLOSED
+
+
+def test_one_that_was_made_all_the_same_ends_the_ramp() -> None:
+    for is_forced, state in ((True, BreakerState.CLOSED), (False, BreakerState.RAMPING)):
+        breaker = opened()
+        breaker.admit(10.0)
+        breaker.succeeded(10.0, breaker.ticket)
+        breaker.forced(10.5)
+        if is_forced:
+            breaker.succeeded(11.0, breaker.ticket, is_forced=True)
+        else:
+            breaker.succeeded(11.0, breaker.ticket)
+        assert breaker.state(11.0) is state
+
+
+def test_refusals_count_only_where_they_say_something() -> None:
+    """Neither those of attempts that began before, nor those of attempts at a target that is out of order."""
+    breaker = Breaker(BreakerSettings(failures=1))
+    breaker.admit(0.0)
+    stale = breaker.ticket
+    breaker.failed(0.0, breaker.ticket)
+    breaker.forced(1.0)
+    breaker.refused(1.0, breaker.ticket)
+    breaker.forced(3.0)
+    breaker.refused(3.0, breaker.ticket)
+    assert breaker.admit(10.0) is Admission.PROBE, "the wait is the first one"
+    breaker.succeeded(10.0, breaker.ticket)
+    breaker.refused(18.0, stale)  # the ramp is over
+    breaker.refused(20.0, stale)
+    assert breaker.state(20.0) is BreakerState.CLOSED
+    breaker.refused(20.0, breaker.ticket)
+    breaker.refused(21.0, breaker.ticket)
+    assert breaker.state(21.0) is BreakerState.OPEN
+
+
+def test_what_was_taken_before_the_refusals_may_be_refused_itself() -> None:
+    breaker = Breaker(BreakerSettings())
+    breaker.admit(0.0)
+    before = breaker.ticket
+    breaker.num_under_way = 1
+    breaker.refused(0.0, breaker.ticket)  # of another one that has left
+    breaker.num_under_way = 0
+    breaker.refused(2.0, before)
+    assert breaker.state(2.0) is BreakerState.OPEN

@@ -108,6 +108,7 @@ def draw_world(pick: Picker) -> Scenario:
         seed=pick(tuple(range(16))),
         latency_s=pick((0.0, 0.002)),
         is_split=pick((False, True)),
+        padding_bytes=pick((0, 0, 0, 150_000)),  # more than lies between a target and a client that does not read
     )
 
 

@@ -13,6 +13,7 @@ from .world import History
 
 LAWS: dict[str, Callable[[History], None]] = {}
 GONE_S = 0.1  # within which attempts are aborted once their client has left
+SILENCES = ("stalled", "silent", "first_event_timeout")
 LAST_EVENT_S = 1.0  # how long a last event may take to leave
 
 
@@ -247,6 +248,17 @@ def whoever_is_named_has_answered(history: History) -> None:
             is_fallback = target != history.scenario.names[0]
             assert (got.fields.get("x-headgate-fallback") == "true") == is_fallback
             assert len(visits) <= int(got.fields["x-headgate-attempts"]) or len(visits) <= 6
+
+
+@law
+def who_waits_to_be_read_is_not_silent(history: History) -> None:
+    """Silence counts while somebody listens: a client that reads slowly keeps the gateway from that."""
+    failures = {number: outcome.failures for number, outcome in history.outcomes}
+    for got, visits in exchanges(history):
+        waiting = {visit.site.partition(".")[0] for visit in visits if visit.is_waiting}
+        blamed = {target for target, why in failures.get(got.visitor.number, ()) if why.startswith(SILENCES)}
+        silent = {visit.site.partition(".")[0] for visit in visits if not visit.is_waiting and visit.ended == "aborted"}
+        assert not (blamed & waiting) - silent, f"{blamed & waiting} waited to be read"
 
 
 @law

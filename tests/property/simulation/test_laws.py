@@ -32,6 +32,7 @@ def test_the_worlds_have_all_that_the_laws_speak_of(histories: list[History]) ->
     got = [got for history in histories for got in history.got]
     visits = [visit for history in histories for site in history.sites for visit in site.visits]
     errors = {outcome.error for history in histories for _, outcome in history.outcomes}
+    assert any(visit.is_waiting and visit.ended == "aborted" for visit in visits)
     assert {"whole", "cut", "reset", "left"} == {entry.end for entry in got}
     assert {
         "whole",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import pytest
+
 from .client import Visitor
 from .laws import LAWS
 from .reading import read_stream
@@ -93,3 +95,39 @@ def test_a_hedge_that_answers_at_the_same_instant_has_not_failed() -> None:
     history = held(Scenario((Visitor(0, body=STREAM),), fates, options=options))
     (outcome,) = [outcome for _, outcome in history.outcomes]
     assert (outcome.failures, sorted(how for _, how in outcome.ends)) == ((), ["abandoned", "answered"])
+
+
+@pytest.mark.parametrize("body", [STREAM, STREAM.replace(b"true", b"false")])
+@pytest.mark.parametrize("before", [0, 1])
+def test_a_client_that_pauses_makes_no_target_silent(body: bytes, before: int) -> None:
+    """What the target had sent waited to be read, while its time ran out; kept connections, and others, alike."""
+    fates = (((Fate(),),),)
+    warming = [Visitor(number, body=body) for number in range(before)]
+    pausing = Visitor(before, at=1.0, body=body, read_s=10.0)
+    options = {"deadline": "60m"}
+    clusters = {"timeouts": {"idle": "8s"}}
+    scenario = Scenario((*warming, pausing), fates, options=options, cluster_options=clusters, padding_bytes=200_000)
+    history = held(scenario)
+    assert [got.end for got in history.got] == ["whole"] * (before + 1)
+    assert [outcome.failures for _, outcome in history.outcomes] == [()] * (before + 1)
+
+
+def test_a_target_that_falls_silent_before_a_client_that_pauses_is_found_out() -> None:
+    """What came before is read first; from then on its time runs."""
+    fates = (((Fate(ending="stall", at=3, gap_s=0.1),),),)
+    pausing = Visitor(0, body=STREAM.replace(b"true", b"false"), read_s=10.0)
+    options = {"deadline": "60m"}
+    clusters = {"timeouts": {"idle": "8s"}}
+    history = held(Scenario((pausing,), fates, options=options, cluster_options=clusters, padding_bytes=200_000))
+    assert [outcome.error for _, outcome in history.outcomes] == ["stalled"]
+
+
+def test_a_client_that_pauses_its_upload_makes_no_target_silent() -> None:
+    """Nothing can be answered before the request is there, but its time ran from the last piece on."""
+    fates = (((Fate(),),), ((Fate(),),))
+    visitor = Visitor(0, body=LARGE, num_parts=3, part_s=25.0)
+    options = {"replay_buffer": "1KiB", "read_model": False, "deadline": "2m"}
+    clusters = {"timeouts": {"head": "2s"}}
+    history = held(Scenario((visitor,), fates, options=options, cluster_options=clusters))
+    ((_, outcome),) = history.outcomes
+    assert (outcome.error, outcome.failures) == (None, ())

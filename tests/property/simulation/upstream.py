@@ -63,6 +63,7 @@ class Visit:
     body: bytes = b""  # written, but for the part of a piece at a cut
     whole: bytes = b""  # what would have been written without it
     ended: str = ""  # "whole", the fate's ending, or "aborted" by the gateway
+    is_waiting: bool = False  # for somebody to read what it has written
     ended_at: float = 0.0
 
 
@@ -75,6 +76,7 @@ class Site:
     num_tokens: int
     is_own: bool  # it can continue its streams exactly
     clock: Callable[[], float]
+    padding_bytes: int = 0  # on top of each token
     visits: list[Visit] = field(default_factory=list)
     partial: Counter[int] = field(default_factory=Counter)  # requests of which not everything came, by exchange
     num_met: int = 0  # requests and refused connections: each meets the next fate
@@ -202,7 +204,9 @@ class _Answer:
                 return
             self._write(_chunk(piece))
             visit.body += piece
+            visit.is_waiting = True
             await self._writer.drain()
+            visit.is_waiting = False
         if not pieces and fate.ending in ("stall", "end", "reset"):
             await self._end(b"")
             return
@@ -222,13 +226,16 @@ class _Answer:
         site, visit = self._site, self._visit
         author = f"{site.name}/{visit.number}"
         if not self._is_stream:
-            return [json.dumps({"author": author}).encode(), *[b" " * 10] * (site.num_tokens - 1)]
+            padding = b" " * (10 + site.padding_bytes)
+            return [json.dumps({"author": author}).encode(), *[padding] * (site.num_tokens - 1)]
         words = [token(site.is_own, author, index) for index in range(site.num_tokens)]
         events = [chunk(author, {"content": word}) for word in words]
         if visit.fate.ending != "no_finish":
             events.append(chunk(author, {}, "stop"))
         if site.is_own:
             events = [b"id: c%d\n" % index + event for index, event in enumerate(events)]
+        if site.padding_bytes:
+            events = [b":%b\n" % (b"." * site.padding_bytes) + event for event in events]
         if visit.fate.ending not in ("no_done", "no_finish"):
             events.append(DONE)
         return events[visit.cursors :]

@@ -58,6 +58,7 @@ class Scenario:
     plugins: Mapping[str, Any] = field(default_factory=dict)
     reloads: tuple[float, ...] = ()
     num_tokens: int = 4
+    padding_bytes: int = 0  # of each token
     seed: int = 0
     latency_s: float = 0.0
     is_split: bool = False
@@ -91,7 +92,7 @@ class Scenario:
 def scripted_sites(scenario: Scenario, clock: Clock) -> list[Site]:
     """Return the endpoints of a scenario, cluster by cluster."""
     return [
-        Site(f"{name}.{number}", fates, scenario.num_tokens, cluster in scenario.own, clock)
+        Site(f"{name}.{number}", fates, scenario.num_tokens, cluster in scenario.own, clock, scenario.padding_bytes)
         for cluster, name in enumerate(scenario.names)
         for number, fates in enumerate(scenario.fates[cluster])
     ]

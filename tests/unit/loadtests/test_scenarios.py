@@ -13,7 +13,7 @@ from loadtests.crowd import Crowd, Load, dump, parse
 from loadtests.metrics import Metrics
 from loadtests.records import LIMITED
 from loadtests.scenarios import SCENARIOS
-from loadtests.scenarios.floods import KEY_BURST, KEY_RATE, over_limit
+from loadtests.scenarios.floods import KEY_BURST, KEY_RATE, admitted_of_limit, over_limit
 from loadtests.scenarios.scenario import ALWAYS, Scenario
 from loadtests.shapes.curve import constant
 from loadtests.stand import TOKEN, TOKEN_VARIABLE, placed
@@ -90,6 +90,21 @@ def test_many_more_over_a_long_time_show() -> None:
 def test_what_was_on_its_way_for_long_excuses_the_limit() -> None:
     slow = [record(0.0, seconds=2.0) for _ in range(KEY_BURST + 2 * KEY_RATE)]
     assert over_limit(slow, KEY_RATE, KEY_BURST) == 0
+
+
+def test_what_a_flood_got_is_compared_with_what_it_was_allowed_meanwhile() -> None:
+    asked = [n / 250 for n in range(2500)]  # ten seconds
+    allowed = KEY_BURST + KEY_RATE * 10
+    admitted = {n * len(asked) // allowed for n in range(allowed)}
+    flood = [
+        record(at, seconds=0.001) if n in admitted else record(at, outcome=LIMITED, status=429, seconds=0.001)
+        for n, at in enumerate(asked)
+    ]
+    assert admitted_of_limit(flood, KEY_RATE, KEY_BURST) == pytest.approx(1, abs=0.01)
+    assert admitted_of_limit(flood[:1250], KEY_RATE, KEY_BURST) == pytest.approx(110 / 120, abs=0.01)
+    assert admitted_of_limit([], KEY_RATE, KEY_BURST) == 0
+    half = [one for n, one in enumerate(flood) if n not in set(sorted(admitted)[::2])]
+    assert admitted_of_limit(half, KEY_RATE, KEY_BURST) == pytest.approx(0.5, abs=0.01)
 
 
 def test_metrics_are_read_by_name_and_label() -> None:

@@ -166,6 +166,12 @@ def test_the_gauges_follow_the_clusters_in_force() -> None:
         'headgate_budget_remaining{cluster="d"} 99',
         'headgate_hedge_budget_remaining{cluster="c"} 9',
         'headgate_hedge_budget_remaining{cluster="d"} 10',
+        'headgate_pool_connections{cluster="c"} 0',
+        'headgate_pool_connections{cluster="d"} 0',
+        'headgate_pool_busy{cluster="c"} 0',
+        'headgate_pool_busy{cluster="d"} 0',
+        'headgate_pool_waiting{cluster="c"} 0',
+        'headgate_pool_waiting{cluster="d"} 0',
     ]
     del clusters["c"]
     assert b'"c' not in registry.render()
