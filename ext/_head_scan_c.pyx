@@ -10,10 +10,12 @@ import orjson
 
 from ._head_scan_py import BLOCK_BYTES, MAX_BLOCKS, MAX_DEPTH as _MAX_DEPTH, MAX_DIGITS, MAX_MEMBERS
 from ._sse_facts import MAX_CHOICES
+from ._usage_py import read_usage as _read_usage
 
 include "_json_string.pxi"
 include "_json_value.pxi"
 include "_head_scan_members.pxi"
+include "_head_scan_usage.pxi"
 
 cdef enum:
     NUM_CHOICES = 128
@@ -161,6 +163,19 @@ def scan_head(bytes body not None):
     if not _read_body(text, text + PyBytes_GET_SIZE(body), &found):
         return None
     return _scan_of(body, text, &found)
+
+
+def read_usage(bytes body not None):
+    """Return the `prompt_tokens` and `completion_tokens` of a JSON answer's `usage`. As the twin, which is asked where
+    anything is odd."""
+    cdef Usage usage
+    cdef Bytes text = <Bytes>PyBytes_AS_STRING(body)
+    if not _read_answer(text, text + PyBytes_GET_SIZE(body), &usage):
+        return _read_usage(body)
+    return (
+        usage.prompt_tokens if usage.prompt_tokens >= 0 else None,
+        usage.completion_tokens if usage.completion_tokens >= 0 else None,
+    )
 
 
 cdef BodyScan _scan_of(bytes body, Bytes text, Found *found):

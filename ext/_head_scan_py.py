@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from ._sse_facts import MAX_CHOICES
+from ._usage_py import read_usage as read_usage
 
 MAX_MEMBERS = 1000
 MAX_DEPTH = 128  # containers in each other

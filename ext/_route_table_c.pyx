@@ -2,20 +2,22 @@
 """The route table, its look-up compiled; `_route_table_py` specifies it."""
 
 from cpython.object cimport PyObject_GenericSetAttr, PyTypeObject
-from cpython.unicode cimport PyUnicode_Split
+from cpython.unicode cimport PyUnicode_GET_LENGTH, PyUnicode_Split
 
-from ._path import normalize_path
+from ._path import normalize_path as _normalize_path
 from ._route_spec import MAX_HOST_CHARACTERS, Match, host_key
 from ._route_table_py import RouteTable as Twin
 
 cdef extern from "Python.h":
+    bint PyUnicode_IS_COMPACT_ASCII(object text)
+    const unsigned char *PyUnicode_1BYTE_DATA(object text)
     object PyType_GenericAlloc(PyTypeObject *type, Py_ssize_t nitems)  # Cython's own declaration takes any object
 
 cdef Py_ssize_t _MAX_HOST_CHARACTERS = MAX_HOST_CHARACTERS
 cdef object _MATCH = Match
-cdef unsigned char[0x7F] _IS_PLAIN  # by character: one that stands for itself wherever it is, but for slash and dot
-for _code in range(0x7F):
-    _IS_PLAIN[_code] = _code > 0x20 and chr(_code) not in "%#?\\"
+cdef unsigned char[0x80] _IS_PLAIN  # by character: one that stands for itself wherever it is, but for slash and dot
+for _code in range(0x80):
+    _IS_PLAIN[_code] = 0x20 < _code < 0x7F and chr(_code) not in "%#?\\"
 
 
 cdef class RouteTable:
@@ -37,7 +39,7 @@ cdef class RouteTable:
 
     def match(self, str host not None, str path not None, method, headers):
         """Find the route of a request, or None. Cost: as the twin's."""
-        cdef str normal = path if _is_plain(path) else normalize_path(path)
+        cdef str normal = path if _is_plain(path) else _normalize_path(path)
         cdef list segments
         if normal is None:
             return None
@@ -82,16 +84,26 @@ cdef class RouteTable:
         return None
 
 
+def normalize_path(str raw not None):
+    """Return the normal form of a raw path, or None where it is refused. As `_path` says; one pass where it is plain."""
+    return raw if _is_plain(raw) else _normalize_path(raw)
+
+
 cdef bint _is_plain(str path) noexcept:
-    """Whether `path` is surely its own normal form. False decides nothing: normalize_path is asked."""
-    cdef Py_UCS4 character, before = 0
-    for character in path:
-        if character >= 0x7F or not _IS_PLAIN[character]:
+    """Whether `path` is surely its own normal form. False decides nothing: _normalize_path is asked."""
+    cdef const unsigned char *at
+    cdef const unsigned char *end
+    if not PyUnicode_IS_COMPACT_ASCII(path):
+        return False
+    at = PyUnicode_1BYTE_DATA(path)
+    end = at + PyUnicode_GET_LENGTH(path)  # where a NUL stands, which is not plain
+    if at[0] != c"/":
+        return False
+    while _IS_PLAIN[at[0]]:
+        if at[0] == c"/" and (at[1] == c"/" or at[1] == c"."):
             return False
-        if before == c"/" and (character == c"/" or character == c"."):
-            return False
-        before = character
-    return before != 0 and path[0] == c"/"
+        at += 1
+    return at == end
 
 
 cdef bint _needs_folding(str host) noexcept:

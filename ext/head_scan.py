@@ -1,4 +1,4 @@
-"""The head scan: what a JSON request body tells at its top level, found without a full parse."""
+"""The head scan: what a JSON body, of a request or an answer, tells at its top level, found without a full parse."""
 
 import os
 from typing import TYPE_CHECKING
@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 from ._head_scan_py import BLOCK_BYTES, MAX_BLOCKS, MAX_DEPTH, MAX_DIGITS, MAX_MEMBERS
 
 if TYPE_CHECKING or os.environ.get("HEADGATE_NO_EXTENSIONS"):
-    from ._head_scan_py import BodyScan, scan_head
+    from ._head_scan_py import BodyScan, read_usage, scan_head
 
     #: Whether the scan is faster than a parse of the body: the twin specifies, and is not.
     IS_COMPILED = False
 else:
     try:
-        from ._head_scan_c import BodyScan, scan_head
+        from ._head_scan_c import BodyScan, read_usage, scan_head
 
         IS_COMPILED = True
     except ModuleNotFoundError:  # not built; one that is built and broken must be heard of
-        from ._head_scan_py import BodyScan, scan_head
+        from ._head_scan_py import BodyScan, read_usage, scan_head
 
         IS_COMPILED = False
 
@@ -28,5 +28,6 @@ __all__ = [
     "MAX_DIGITS",
     "MAX_MEMBERS",
     "BodyScan",
+    "read_usage",
     "scan_head",
 ]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import orjson
-
+from ..ext.head_scan import read_usage
 from ..ext.sse import EventScanner, StreamState
 
 _LIMIT_BYTES = 1 << 20
@@ -19,41 +18,35 @@ class UsageTap:
 
     def __init__(self, content_type: str) -> None:
         media_type = content_type.partition(";")[0].strip().lower()
-        self._scanner = EventScanner(_LIMIT_BYTES) if media_type == "text/event-stream" else None
-        self._state = StreamState()
-        self._kept: bytearray | None = bytearray() if media_type == "application/json" else None
+        self._scanner: EventScanner | None = None
+        self._state: StreamState | None = None
+        if media_type == "text/event-stream":
+            self._scanner, self._state = EventScanner(_LIMIT_BYTES), StreamState()
+        self._kept: bytes | bytearray | None = b"" if media_type == "application/json" else None
         self.prompt_tokens: int | None = None
         self.completion_tokens: int | None = None
 
     def feed(self, piece: bytes) -> None:
         """See the next piece."""
-        if self._scanner is not None:
+        if self._scanner is not None and self._state is not None:
             for event in self._scanner.feed(piece):
                 self._state.see(event)
             self.prompt_tokens, self.completion_tokens = self._state.prompt_tokens, self._state.completion_tokens
         elif self._kept is not None:
-            if len(self._kept) + len(piece) > _LIMIT_BYTES:
-                self._kept = None
-            else:
-                self._kept += piece
+            self._keep(piece)
 
     def finish(self) -> None:
         """The answer is whole."""
         if self._kept:
-            self._read(bytes(self._kept))
+            self.prompt_tokens, self.completion_tokens = read_usage(bytes(self._kept))
             self._kept = None
 
-    def _read(self, data: bytes) -> None:
-        try:
-            value = orjson.loads(data)
-        except orjson.JSONDecodeError:
-            return
-        usage = value.get("usage") if isinstance(value, dict) else None
-        if not isinstance(usage, dict):
-            return
-        self.prompt_tokens = _count(usage.get("prompt_tokens"), self.prompt_tokens)
-        self.completion_tokens = _count(usage.get("completion_tokens"), self.completion_tokens)
-
-
-def _count(value: object, before: int | None) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else before
+    def _keep(self, piece: bytes) -> None:
+        kept = self._kept or b""
+        if len(kept) + len(piece) > _LIMIT_BYTES:
+            self._kept = None
+        elif not kept:
+            self._kept = piece  # often the whole answer: it is not copied
+        else:
+            self._kept = kept = kept if isinstance(kept, bytearray) else bytearray(kept)
+            kept += piece

@@ -13,6 +13,7 @@ from headgate.ext.cache_core import CacheCore
 from headgate.ext.head_scan import BodyScan
 from headgate.ext.json_line import LineFormat
 from headgate.ext.limiter_cells import LimiterCells
+from headgate.ext.line_sink import LineSink
 from headgate.ext.route_table import RouteTable
 from headgate.ext.slots import SlotTable
 from headgate.ext.sse import Event, EventScanner, StreamState
@@ -23,6 +24,11 @@ from headgate.ext.tally import Tally
 def table_type(request: pytest.FixtureRequest) -> type[RouteTable]:
     """The class under test. A compiled one that was not built is an error, never a skip."""
     return cast(type[RouteTable], implementation("route_table", request.param).RouteTable)
+
+
+@pytest.fixture(scope="session", params=IMPLEMENTATIONS)
+def normalize_path(request: pytest.FixtureRequest) -> Callable[[str], str | None]:
+    return cast(Callable[[str], str | None], implementation("route_table", request.param).normalize_path)
 
 
 @pytest.fixture(scope="session", params=IMPLEMENTATIONS)
@@ -86,3 +92,13 @@ def line_format_type(request: pytest.FixtureRequest) -> type[LineFormat]:
 @pytest.fixture(scope="session", params=IMPLEMENTATIONS)
 def tally_type(request: pytest.FixtureRequest) -> type[Tally]:
     return cast(type[Tally], implementation("tally", request.param).Tally)
+
+
+@pytest.fixture(scope="session", params=IMPLEMENTATIONS)
+def sink_type(request: pytest.FixtureRequest) -> type[LineSink]:
+    return cast(type[LineSink], implementation("line_sink", request.param).LineSink)
+
+
+@pytest.fixture(scope="session")
+def read_usage(head_scan_module: ModuleType) -> Callable[[bytes], tuple[int | None, int | None]]:
+    return cast(Callable[[bytes], tuple[int | None, int | None]], head_scan_module.read_usage)

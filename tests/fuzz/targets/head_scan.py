@@ -29,6 +29,8 @@ TOKENS = (
         b'"stream":true',
         b'"stream_options":{"include_usage":',
         b'"user":',
+        b'"usage":{"prompt_tokens":',
+        b'"completion_tokens":',
     ),
     *(b'"n":', b'"max_tokens":', b'"max_completion_tokens":', b'"seed":', b"true", b"false", b"1e99", b"-0.5"),
 )
@@ -36,6 +38,7 @@ TOKENS = (
 
 def check(data: bytes) -> None:
     """Raises: AssertionError."""
+    assert COMPILED.read_usage(data) == TWIN.read_usage(data)
     found, twin = COMPILED.scan_head(data), TWIN.scan_head(data)
     assert (found is None) == (twin is None)
     if found is None:

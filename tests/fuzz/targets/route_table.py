@@ -135,6 +135,7 @@ def built(kind: type[RouteTable], specs: list[RouteSpec]) -> RouteTable | None:
 def check_path(path: str) -> None:
     """The normal form is one, and means the same."""
     normal = normalize_path(path)
+    assert normal == TWIN.normalize_path(path)
     if normal is not None:
         assert normalize_path(normal) == normal
         assert unquote_to_bytes(normal) == unquote_to_bytes(path)

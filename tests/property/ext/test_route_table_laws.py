@@ -248,6 +248,14 @@ ODD_PATHS = st.one_of(
 )
 
 
+@settings(max_examples=1000, deadline=None)
+@given(raw=ODD_PATHS)
+def test_normalize_path_is_as_the_twin_has_it(raw: str) -> None:
+    normal = normalize_path(raw)
+    assert normal == implementation("route_table", "twin").normalize_path(raw)
+    assert normal is raw or normal is None or "%" in raw
+
+
 @settings(max_examples=500, deadline=None)
 @given(raw=ODD_PATHS)
 def test_normalize_path_is_idempotent_and_changes_no_meaning(raw: str) -> None:

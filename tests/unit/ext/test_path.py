@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
-from headgate.ext.route_table import normalize_path
+Normalize = Callable[[str], str | None]
 
 
 @pytest.mark.parametrize(
@@ -25,7 +27,7 @@ from headgate.ext.route_table import normalize_path
         ("/a%3B..", "/a%3B.."),
     ],
 )
-def test_normalize_path_brings_equivalent_paths_to_one_form(raw: str, normal: str) -> None:
+def test_normalize_path_brings_equivalent_paths_to_one_form(normalize_path: Normalize, raw: str, normal: str) -> None:
     assert normalize_path(raw) == normal
 
 
@@ -43,16 +45,16 @@ def test_normalize_path_brings_equivalent_paths_to_one_form(raw: str, normal: st
         *("/caf\xe9", "/\u65e5", "/\udce9", "/%\uff14\uff11"),
     ],
 )
-def test_normalize_path_refuses_what_two_readers_could_read_in_two_ways(raw: str) -> None:
+def test_normalize_path_refuses_what_two_readers_could_read_in_two_ways(normalize_path: Normalize, raw: str) -> None:
     assert normalize_path(raw) is None
 
 
-def test_normalize_path_gives_a_normal_path_back_as_the_same_object() -> None:
+def test_normalize_path_gives_a_normal_path_back_as_the_same_object(normalize_path: Normalize) -> None:
     path = "".join(["/v1", "/models"])
     assert normalize_path(path) is path
 
 
-def test_normalize_path_ends_soon_on_a_long_path() -> None:
+def test_normalize_path_ends_soon_on_a_long_path(normalize_path: Normalize) -> None:
     path = "/" + "%41%2b" * 50_000
     assert normalize_path(path) == "/" + "A%2B" * 50_000
     assert normalize_path(path + "%") is None
