@@ -49,6 +49,11 @@ cdef class ChunkScanner:
         """Whether the last chunk and the trailer section have ended."""
         return self._chunks.state == CHUNKS_DONE
 
+    @property
+    def is_between_chunks(self):
+        """Whether the next byte begins a chunk."""
+        return self._chunks.state == SIZE_LINE and PyBytes_GET_SIZE(self._line) == 0
+
     def feed(self, data not None):
         """Take the next bytes; return how many of them belong to this body: all, until it is complete."""
         cdef Py_buffer view

@@ -64,6 +64,11 @@ class ChunkScanner:
         """Whether the last chunk and the trailer section have ended."""
         return self._state == _DONE
 
+    @property
+    def is_between_chunks(self) -> bool:
+        """Whether the next byte begins a chunk."""
+        return self._state == _SIZE_LINE and not self._line
+
     def feed(self, data: bytes | memoryview) -> int:
         """Take the next bytes; return how many of them belong to this body: all, until it is complete.
 

@@ -7,7 +7,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.string cimport memset
 
-from ._sse_facts import MAX_CHOICES, EventKind, facts_of
+from ._sse_facts import MAX_CHOICES, MAX_PLAIN_BYTES, EventKind, facts_of
 from ._sse_py import error_of, read_event
 
 cdef enum:
@@ -17,6 +17,9 @@ include "_json_string.pxi"
 include "_json_value.pxi"
 include "_sse_chunk.pxi"
 include "_sse_event.pxi"
+include "_http1_scan.pxi"
+include "_http1_chunks.pxi"
+include "_sse_plain.pxi"
 
 if MAX_CHOICES != NUM_INDEXES:
     raise ImportError(f"expected MAX_CHOICES to be {NUM_INDEXES}, got {MAX_CHOICES}: build the extensions again")
@@ -25,7 +28,7 @@ cdef tuple _KINDS = tuple(EventKind)
 cdef int _COMMENT = EventKind.COMMENT, _DELTA = EventKind.DELTA, _USAGE = EventKind.USAGE, _OTHER = EventKind.OTHER
 cdef int _ERROR = EventKind.ERROR, _DONE = EventKind.DONE, _MALFORMED = EventKind.MALFORMED
 cdef int _OVERFLOW = EventKind.OVERFLOW
-cdef Py_ssize_t _MARK_BYTES = 3
+cdef Py_ssize_t _MARK_BYTES = 3, _PLAIN_BYTES = MAX_PLAIN_BYTES
 
 
 @cython.final
@@ -172,6 +175,17 @@ cdef class StreamState:
         if event.id is not None and kind != _ERROR and kind != _MALFORMED and kind != _OVERFLOW:
             self.last_id = event.id
         return _KINDS[kind]
+
+    def see_plain(self, bytes data not None):
+        """Take in chunks of events that tell nothing new; None, and nothing has happened, for others. As the twin."""
+        cdef Py_ssize_t num = 0, size = PyBytes_GET_SIZE(data)
+        if self.is_done or size > _PLAIN_BYTES:
+            return None
+        size = _see_chunks(self, <Bytes>PyBytes_AS_STRING(data), size, &num)
+        if size <= 0:
+            return None
+        self.num_events += num
+        return num, size
 
     cdef int _kind(self, Event event) except -1:
         cdef Found found

@@ -9,6 +9,7 @@ import orjson
 
 MAX_CHOICES = 128  # the most that OpenAI's `n` can ask for
 MAX_REASON_CHARACTERS = 64
+MAX_PLAIN_BYTES = 1 << 16  # of chunks that are seen at once
 MAX_MESSAGE_CHARACTERS = 1000
 _MAX_CODE_CHARACTERS = 100
 _BLANKS = b" \t\n\r"  # RFC 8259 §2

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
-from ._sse_facts import MAX_CHOICES, EventKind, Facts, error_in, facts_of
+from ._http1_body_py import ChunkScanner
+from ._http1_facts import ChunkError
+from ._sse_facts import MAX_CHOICES, MAX_PLAIN_BYTES, EventKind, Facts, error_in, facts_of
 
 __all__ = ["Event", "EventKind", "EventScanner", "StreamState", "error_of"]
 
 _BOM = b"\xef\xbb\xbf"
+_PLAIN = re.compile(rb"data: ?([^\r\n]*+)\n\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +197,35 @@ class StreamState:
             self._fold(facts)
             self.last_id = self.last_id if event.id is None else event.id
         return facts.kind
+
+    def see_plain(self, data: bytes) -> tuple[int, int] | None:
+        """Take in chunks of events that tell nothing new, as they came on a chunked body, from the first byte of one.
+
+        Returns how many events they are and the size of the chunks' data; to `see` each would have changed nothing but
+        their number. None, and nothing has happened, where anything is not plainly so: a chunk or event that is not
+        whole, more than one line in an event, any news. At most 64 KiB are taken. Cost: linear in `data`.
+        """
+        scanner = ChunkScanner()
+        try:
+            body, _ = scanner.decode(data)
+        except ChunkError:
+            return None
+        is_whole = body and scanner.is_between_chunks and not _PLAIN.sub(b"", body)
+        if not is_whole or self.is_done or len(data) > MAX_PLAIN_BYTES:
+            return None
+        lines = _PLAIN.findall(body)
+        if any(self._is_news(facts_of(line)) for line in lines):
+            return None
+        self.num_events += len(lines)
+        return len(lines), len(body)
+
+    def _is_news(self, facts: Facts) -> bool:
+        """Whether a chunk tells anything but that it is one more with content."""
+        if facts.kind is not EventKind.DELTA or (facts.prompt_tokens, facts.completion_tokens) != (None, None):
+            return True
+        if (facts.has_content and not self.has_content) or (facts.model is not None and self.model is None):
+            return True
+        return any(reason is not None or index not in self._reasons for index, reason, _ in facts.choices)
 
     def _fold(self, facts: Facts) -> None:
         for index, reason, _ in facts.choices:

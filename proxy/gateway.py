@@ -27,7 +27,7 @@ from .record import Record
 from .relay import Relay, close_body
 from .snapshot import RouteProgram, Snapshot
 from .stages import Chain
-from .targets import TargetCalls
+from .targets import TargetCalls, no_call
 
 _NO_EVENTS = Chain("event", ())
 
@@ -248,3 +248,4 @@ class Serving:
                 await program.chains["log"].every_to_its_end(self._exchange, outcome)
         finally:
             self._gateway.observer.ended(self._exchange, outcome, self._way)
+            self._exchange.call = no_call  # or it would hold itself, until the garbage collector comes

@@ -67,6 +67,11 @@ class Record:
         """Keep a cache's store to commit or discard at the end."""
         self._store = store
 
+    @property
+    def is_fed(self) -> bool:
+        """Whether a cache is shown the body."""
+        return self._store is not None
+
     def offer(self, response: Response) -> None:
         """Show the cache the head of the answer."""
         store = self._store

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import uvloop
 
+from . import ebb
 from .compile import build
 from .config.schema import Config
 from .gateway import Gateway
@@ -63,6 +64,7 @@ async def _run(read: Read | None, config: Config, types: PluginTypes, inherited:
     else:
         _join(inherited, server, reloader, registry)
     _settle_garbage()
+    ebb.watch(asyncio.get_running_loop(), lambda: observer.num_inflight)
     await server.run()
 
 

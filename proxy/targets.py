@@ -35,6 +35,11 @@ MAX_CALLS = 64
 AnyDispatch = TypeVar("AnyDispatch", bound=Dispatch)
 
 
+async def no_call(target: Target) -> Response:
+    """Stand for the calls of an exchange that is over. Raises: GatewayError."""
+    raise GatewayError("internal", f"expected {target.name} to be called while its exchange is under way")
+
+
 class TargetCalls:
     """Every upstream call of one exchange. `close` ends those that are still open."""
 

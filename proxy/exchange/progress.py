@@ -81,6 +81,16 @@ class Progress:
         is_open = self.state.is_finished and not self.state.is_done
         return self.is_usage_owed and self.is_resumable and is_open and self.state.prompt_tokens is None
 
+    @property
+    def is_steady(self) -> bool:
+        """Whether chunks that tell nothing new change nothing here but their number, see `passed`."""
+        return self.has_chunks and self.state.has_content and not self.is_resumable and self.transcript is None
+
+    def passed(self, num: int) -> None:
+        """So many chunks with content that told nothing new were passed on, all of which the state has seen."""
+        self.num_events += num
+        self.num_tokens += num
+
     def take(self, events: Sequence[Event]) -> tuple[bytes, GatewayError | None]:
         """Return the bytes to pass on, up to the first event that breaks the stream, and the error that this is."""
         passed: list[bytes] = []

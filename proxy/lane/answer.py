@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ...ext.http1 import ChunkScanner, LengthScanner
@@ -38,6 +39,7 @@ class InlineAnswer:
         "_attempt",
         "_call",
         "_machine",
+        "_see_plain",
         "_serving",
         "events",
         "has_excess",
@@ -66,6 +68,7 @@ class InlineAnswer:
         self.usage: UsageTap | None = None
         self.progress: Progress | None = None
         self.events: EventScanner | None = None
+        self._see_plain: Callable[[bytes], tuple[int, int] | None] | None = None  # while `upstream_data` may be for us
         if head.is_event_stream:
             program, scan = serving.program, serving.pipeline.body_scan
             is_strict, is_skipping = program.view.is_inference, program.is_skipping_malformed
@@ -115,8 +118,54 @@ class InlineAnswer:
             self.is_ending = True
             self._serving.connection.call_serving_at(self._serving.exchange.now() + _END_S)
 
+    def _look_for_plain(self, progress: Progress) -> None:
+        """Listen to the wire as long as what comes may be plain: the call hears of the rest."""
+        call, chunks, events = self._call, self.scanner, self.events
+        if call.wire is None or events is None or not progress.is_steady:
+            return
+        is_even = isinstance(chunks, ChunkScanner) and chunks.is_between_chunks and not events.held_bytes
+        if is_even and self._serving.is_begun and not self._serving.record.is_fed:
+            self._see_plain = progress.state.see_plain
+            call.wire.receiver = self
+        else:
+            call.wire.receiver = call
+
+    def upstream_data(self, data: bytes) -> None:
+        """Bytes came where whole chunks of whole events ended: if they are more of those, they go on as they came.
+
+        No code of a plugin runs here: what follows needs no context.
+        """
+        assert self._see_plain is not None
+        found = self._see_plain(data)
+        if found is None:
+            self._call.upstream_data(data)
+            return
+        try:
+            self._pass_plain(data, *found)
+        except Exception as error:
+            self._serving.context.run(self._serving.crash, error)
+
+    def _pass_plain(self, data: bytes, num: int, size: int) -> None:
+        assert self.progress is not None
+        serving, connection = self._serving, self._serving.connection
+        self._machine.progressed(self._attempt, serving.exchange.now())
+        self.progress.passed(num)
+        serving.record.sent_bytes += size
+        connection.transport.write(data)
+        if connection.writing_paused:
+            self._call.pause()
+
+    def upstream_moved(self) -> None:
+        """The connection was closed, from whatever side."""
+        self._call.upstream_moved()
+
+    def upstream_writable(self) -> None:
+        """The target takes what it is sent."""
+        self._call.upstream_writable()
+
     def _look_at_resume(self, progress: Progress) -> None:
         """The answer may be one that could go on after a break, or no longer one: then its pauses are shorter."""
+        self._look_for_plain(progress)
         machine = self._machine
         is_resumable = self.head.numerics is not None and progress.is_resumable
         if is_resumable is not machine.is_resumable and self._serving.is_begun:

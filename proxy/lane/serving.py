@@ -14,7 +14,7 @@ from ..exchange.message import Response
 from ..record import Record
 from ..snapshot import RouteProgram, Snapshot
 from ..stages import Waiting
-from ..targets import TargetCalls
+from ..targets import TargetCalls, no_call
 from ..verdicts import Target
 from .body import WholeBody
 from .call import InlineCall
@@ -27,11 +27,6 @@ if TYPE_CHECKING:
 
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 _NO_BODY = frozenset({204, 304})
-
-
-async def _no_call(target: Target) -> Response:
-    """Stand for the calls of an exchange that is over. Raises: GatewayError."""
-    raise GatewayError("internal", f"expected {target.name} to be called while its exchange is under way")
 
 
 class InlineServing:
@@ -328,15 +323,15 @@ class InlineServing:
                 chain.every_inline(exchange, outcome)
         finally:
             observer.ended(exchange, outcome, "inline")
-            self._untie()
+            self.untie()
             self.connection.handled(self.is_kept)
 
-    def _untie(self) -> None:
+    def untie(self) -> None:
         """Let go of what knows this exchange in turn: then it is freed at once, not by the garbage collector."""
         call, self.call = self.call, None
         if call is not None:
             call.answer = None
-        self.exchange.call = _no_call
+        self.exchange.call = no_call
 
     def left(self) -> None:
         """The exchange is over."""

@@ -68,6 +68,7 @@ class TakenOver(Serving):
             answered = (await self._guarded(work)).keep_alive
         finally:
             self._inline.left()
+            self._inline.untie()
             self._loop_soon(answered)
 
     def _loop_soon(self, is_kept: bool) -> None:

@@ -181,6 +181,7 @@ class UpstreamAttempt:
         self._leave_member()  # before anything is waited for: a wait may be cancelled
         if self._sender is not None:
             await self._sender.stop()
+            self._sender = None  # it knows this attempt in turn
 
     def abort(self) -> None:
         """Abort at once, without waiting; `close` still has to follow."""

@@ -1,19 +1,22 @@
-"""One GiB up and one GiB down in bounded memory."""
+"""One GiB up and one GiB down in bounded memory; what a flood took is given back."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+from typing import Any
 
 import pytest
 
+from ...http_client import fetch
 from ...running import RunningGateway, gateway, plain
-from ...upstream import raw_server
+from ...upstream import Call, raw_server, upstream
 
 MIB = 1 << 20
 WARM_UP, LOAD = 64 * MIB, 1024 * MIB
 GROWTH = 2 * MIB
 BLOCK = bytes(range(256)) * 1024
+NUM_FLOOD, FLOOD_BODY = 300, b'{"model": "m", "x": "%b"}' % (b"x" * 150_000)
 
 
 async def take_upload(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -105,3 +108,37 @@ def test_peak_memory_of_a_gib_is_at_most_2_mib_above_that_of_a_warm_up(direction
 
     warm, loaded = asyncio.run(main())
     assert loaded - warm <= GROWTH, f"{loaded / MIB:.1f} MiB after 1 GiB, {warm / MIB:.1f} MiB after 64 MiB"
+
+
+def flooded(url: str) -> dict[str, Any]:
+    config = plain(url, read_model=True)
+    config["clusters"]["t0"]["pool"] = {"max_connections": NUM_FLOOD}
+    return config
+
+
+def test_a_flood_leaves_little_memory_behind() -> None:
+    num_there, all_there = 0, asyncio.Event()
+
+    async def script(call: Call) -> None:
+        nonlocal num_there
+        num_there += 1
+        if num_there == NUM_FLOOD:
+            all_there.set()
+        await all_there.wait()
+        await call.answer()
+
+    async def main() -> tuple[int, int]:
+        async with upstream(script) as served, gateway(flooded(served.url), is_fresh=True) as gate:
+            before = gate.rss_bytes()
+            answers = await asyncio.gather(*(fetch(gate.port, "POST", "/", FLOOD_BODY) for _ in range(NUM_FLOOD)))
+            assert [answer.status for answer in answers] == [200] * NUM_FLOOD
+            grown = gate.peak_rss_bytes() - before
+            for _ in range(200):  # by itself: nothing more is asked of it
+                if gate.rss_bytes() - before <= grown / 2:
+                    break
+                await asyncio.sleep(0.1)
+            return grown, gate.rss_bytes() - before
+
+    grown, left = asyncio.run(main())
+    assert grown > NUM_FLOOD * len(FLOOD_BODY) * 0.9, "the bodies were not there at the same time"
+    assert left <= grown / 2

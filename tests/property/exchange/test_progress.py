@@ -236,3 +236,32 @@ def test_the_transcript_is_of_the_chunks_that_were_passed_on() -> None:
     assert progress.transcript is not None
     assert told(progress, ROLE, PING, WORD, OTHER, WORD, BAD, WORD)[0] == ROLE + PING + WORD + OTHER + WORD
     assert (progress.transcript.text, progress.transcript.num_events) == ("wordword", 2)
+
+
+@pytest.mark.parametrize("is_strict", (True, False))
+def test_what_tells_nothing_new_changes_nothing_but_its_number(is_strict: bool) -> None:
+    at_once, one_by_one = (after(ROLE, WORD, is_strict=is_strict) for _ in range(2))
+    assert at_once.is_steady
+    at_once.passed(2)
+    assert told(one_by_one, WORD, WORD) == (WORD + WORD, "")
+    for each in (at_once, one_by_one):
+        assert (each.num_events, each.num_tokens, each.is_steady, each.cursors) == (4, 3, True, [])
+
+
+@pytest.mark.parametrize(
+    "progress",
+    [
+        Progress(),
+        after(ROLE, ROLE),
+        after(with_id(ROLE, b"1"), with_id(WORD, b"2")),
+        after(OTHER, PING),
+    ],
+)
+def test_a_stream_that_each_event_may_change_is_not_steady(progress: Progress) -> None:
+    assert not progress.is_steady
+
+
+def test_a_stream_whose_words_are_kept_is_not_steady() -> None:
+    progress = Progress(transcript=Transcript())
+    assert told(progress, ROLE, WORD) == (ROLE + WORD, "")
+    assert not progress.is_steady

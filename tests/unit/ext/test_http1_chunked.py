@@ -158,3 +158,11 @@ def test_the_trailer_section_is_bounded_to_the_byte_of_its_last_line(http1: Modu
     scanner.feed(b"0\r\nX: " + b"a" * (MAX_TRAILER_BYTES - 6) + b"\r\n"[:1])
     with pytest.raises(ChunkError, match="trailer section"):
         scanner.feed(b"\n\r\n")
+
+
+def test_knows_when_it_is_between_chunks(http1: ModuleType) -> None:
+    scanner, told = http1.ChunkScanner(), [True]
+    for octet in b"2;a\r\nab\r\n1\r\na\r\n0\r\n\r\n":
+        scanner.feed(bytes((octet,)))
+        told.append(scanner.is_between_chunks)
+    assert [place for place, is_between in enumerate(told) if is_between] == [0, 9, 15]
