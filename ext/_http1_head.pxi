@@ -25,6 +25,7 @@ cdef struct Field:
 cdef struct Head:
     int minor  # of the version: 0 or 1
     int status  # of an answer
+    Py_ssize_t size  # with the empty line
     Span method  # of a request
     Span target  # of a request
     Span reason  # of an answer
@@ -90,13 +91,15 @@ cdef inline void _clear(Head *head) noexcept nogil:
 
 
 cdef bint _read_fields(Octets at, Octets end, Limits *limits, Head *head) noexcept nogil:
-    """Read the lines from `at` up to and with the empty one, which has to end at `end`."""
+    """Read the lines from `at` up to and with the empty one; what is behind that is not looked at."""
     cdef Field *field
+    cdef Octets start = at
     while True:
         if end - at < 2:
             return False
         if at[0] == c"\r":
-            return at[1] == c"\n" and at + 2 == end
+            head.size += at + 2 - start
+            return at[1] == c"\n"
         if head.num_fields == MAX_SPANS or head.num_fields == limits.num_fields:
             return False
         field = &head.fields[head.num_fields]
@@ -131,11 +134,17 @@ cdef inline bint _is_framed(Head *head) noexcept nogil:
 
 
 cdef bint _read_request(Octets at, Py_ssize_t size, Limits *limits, Head *head) noexcept nogil:
-    """Read a whole request head. Returns whether what was read is sure."""
+    """Read a request head, and nothing else. Returns whether what was read is sure."""
+    return _begins_request(at, size, limits, head) and head.size == size
+
+
+cdef bint _begins_request(Octets at, Py_ssize_t size, Limits *limits, Head *head) noexcept nogil:
+    """Read the whole request head at the beginning of some octets. Returns whether what was read is sure.
+
+    What it takes ends where `_find_end` says. False of a head that is not whole, too: then that one decides.
+    """
     cdef Octets end = at + size, start = at
     _clear(head)
-    if size > limits.head_bytes:
-        return False
     head.method.at = at
     at = _past(at, end, TOKEN_OCTET)
     head.method.size = at - start
@@ -150,7 +159,8 @@ cdef bint _read_request(Octets at, Py_ssize_t size, Limits *limits, Head *head) 
         return False
     if not _read_version(at + 1, head) or at[9] != c"\r" or at[10] != c"\n" or at + 9 - start > limits.line_bytes:
         return False
-    if not _read_fields(at + 11, end, limits, head):
+    head.size = at + 11 - start
+    if not _read_fields(at + 11, end, limits, head) or head.size > limits.head_bytes:
         return False
     if head.num_hosts != 1 or not _is_plain_host(&head.host):
         return False
@@ -159,10 +169,15 @@ cdef bint _read_request(Octets at, Py_ssize_t size, Limits *limits, Head *head) 
 
 
 cdef bint _read_response(Octets at, Py_ssize_t size, Limits *limits, Head *head) noexcept nogil:
-    """Read a whole response head. Returns whether what was read is sure."""
+    """Read a response head, and nothing else. Returns whether what was read is sure."""
+    return _begins_response(at, size, limits, head) and head.size == size
+
+
+cdef bint _begins_response(Octets at, Py_ssize_t size, Limits *limits, Head *head) noexcept nogil:
+    """As `_begins_request`, of a response."""
     cdef Octets end = at + size, start = at
     _clear(head)
-    if size > limits.head_bytes or size < 16 or not _read_version(at, head) or at[8] != c" ":
+    if size < 16 or not _read_version(at, head) or at[8] != c" ":
         return False
     if not c"1" <= at[9] <= c"5" or not _is_digit(at[10]) or not _is_digit(at[11]):
         return False
@@ -175,7 +190,8 @@ cdef bint _read_response(Octets at, Py_ssize_t size, Limits *limits, Head *head)
         _trim(&head.reason)
     if end - at < 4 or at[0] != c"\r" or at[1] != c"\n" or at - start > limits.line_bytes:
         return False
-    return _read_fields(at + 2, end, limits, head) and _is_framed(head)
+    head.size = at + 2 - start
+    return _read_fields(at + 2, end, limits, head) and head.size <= limits.head_bytes and _is_framed(head)
 
 
 cdef inline bint _is_kept(Head *head) noexcept nogil:

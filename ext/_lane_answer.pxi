@@ -23,12 +23,10 @@ def read_answer(bytes data not None, Facts facts not None, Py_ssize_t max_head_b
     """Read the head at the beginning of `data`; None where it is not whole, or for the reference path to read."""
     cdef Head head
     cdef Limits limits
-    cdef Py_ssize_t seen = 0, size
     cdef AnswerHead answer
     limits.line_bytes = facts.limits.line_bytes
     limits.head_bytes, limits.num_fields = max_head_bytes, max_fields
-    size = _find_end(<Octets>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), &seen, &limits)
-    if size <= 0 or not _read_response(<Octets>PyBytes_AS_STRING(data), size, &limits, &head):
+    if not _begins_response(<Octets>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), &limits, &head):
         return None
     if head.minor != 1 or head.status < 200 or head.status == 204 or head.status == 304:
         return None
@@ -39,12 +37,12 @@ def read_answer(bytes data not None, Facts facts not None, Py_ssize_t max_head_b
     answer.reason = _bytes(&head.reason)
     answer.length = None if head.is_chunked else head.content_length
     answer.is_keep_alive = _is_kept(&head)
-    answer.size = size
+    answer.size = head.size
     return answer if _take_fields(&head, facts.of_answers, answer) else None
 
 
 cdef bint _take_fields(Head *head, Kinds kinds, AnswerHead answer) except -1:
-    cdef int place, kind
+    cdef int place, kind = KEPT
     cdef bytes name
     cdef Span rest, member
     cdef Field *field
@@ -63,8 +61,7 @@ cdef bint _take_fields(Head *head, Kinds kinds, AnswerHead answer) except -1:
             answer.media_type = _bytes(&field.value)
         elif _is_word(&field.name, b"content-encoding", 16):
             is_coded = not _is_word(&field.value, b"identity", 8)
-        name = _bytes(&field.name)
-        kind = kinds.of(name)
+        name = kinds.of(&field.name, &kind)
         if kind == KEPT:
             answer.raw.append((name, _bytes(&field.value)))
         elif kind == TOLD_ID:  # which numerics gave the answer
@@ -80,26 +77,30 @@ cdef bint _begins_as(Span *text, const char *lower, Py_ssize_t size) noexcept:
     return _is_word(&start, lower, size)
 
 
-cdef int _set(list raw, bytes name, bytes lower, bytes value) except -1:
-    """Replace every field of that name by one, at the end."""
+cdef int _set(list raw, bytes name, bytes value) except -1:
+    """Replace every field of that name, in any case, by one at the end."""
     cdef Py_ssize_t place
+    cdef Span key
+    _span_of(name, &key)
     for place in range(PyList_GET_SIZE(raw) - 1, -1, -1):
-        if _is_named((<tuple>raw[place])[0], lower):
+        if _is_named(raw[place], &key):
             del raw[place]
     raw.append((name, value))
     return 0
 
 
-cdef inline bint _is_named(bytes name, bytes lower):
-    cdef Span span
-    span.at, span.size = <Octets>PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name)
-    return _is_word(&span, PyBytes_AS_STRING(lower), PyBytes_GET_SIZE(lower))
+cdef inline bint _is_named(pair, Span *name) noexcept:
+    cdef Span key
+    if not _is_pair(pair):
+        return False
+    _span_of(_name_of(pair), &key)
+    return _is_alike(&key, name)
 
 
-cdef bint _is_field(bytes name, bytes value):
+cdef bint _is_field(bytes name, bytes value) noexcept:
     cdef Span key, text
-    key.at, key.size = <Octets>PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name)
-    text.at, text.size = <Octets>PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value)
+    _span_of(name, &key)
+    _span_of(value, &text)
     return _is_all(&key, TOKEN_OCTET) and _is_value(&text)
 
 
@@ -108,22 +109,37 @@ def decorate(list raw not None, added, bytes date not None, str request_id not N
     """Add what every answer carries: fields of stages, Date where there is none, and what we have to tell."""
     cdef bytes key, data
     for name, value in added:
-        key, data = name.encode("latin-1"), value.encode("latin-1").strip(b" \t")
+        key, data = _encoded(name, False), _trimmed(value)
         if not _is_field(key, data):
             raise ValueError(f"expected a field of token characters, and a value without control characters, for {name!r}")
-        _set(raw, key, key.lower(), data)
-    for pair in raw:
-        if _is_named((<tuple>pair)[0], b"date"):
-            break
-    else:
+        _set(raw, key, data)
+    if not _has_date(raw):
         raw.append((b"Date", date))
-    _set(raw, b"x-request-id", b"x-request-id", request_id.encode("latin-1"))
+    _set(raw, b"x-request-id", _encoded(request_id, False))
     if target is not None:
-        raw.append((b"X-Headgate-Target", target.encode("latin-1", "replace")))
+        raw.append((b"X-Headgate-Target", _encoded(target, True)))
     if num_attempts:
-        raw.append((b"X-Headgate-Attempts", b"%d" % num_attempts))
+        raw.append((b"X-Headgate-Attempts", _decimal(num_attempts)))
     if cache_status is not None:
-        raw.append((b"X-Headgate-Cache", cache_status.encode("latin-1", "replace")))
+        raw.append((b"X-Headgate-Cache", _encoded(cache_status, True)))
+
+
+cdef bint _has_date(list raw) noexcept:
+    cdef Span date
+    date.at, date.size = <Octets>b"date", 4
+    for pair in raw:
+        if _is_named(pair, &date):
+            return True
+    return False
+
+
+cdef bytes _decimal(int number):
+    cdef unsigned char[24] room
+    cdef Span digits
+    if number < 0:
+        return b"%d" % number
+    digits = _digits(room, number, 10)
+    return _bytes(&digits)
 
 
 def write_answer(int status, bytes reason not None, list raw not None, object length, bint is_kept):
@@ -131,20 +147,17 @@ def write_answer(int status, bytes reason not None, list raw not None, object le
 
     `length` is that of the body; None: it is chunked.
     """
-    cdef char[24] digits
     cdef Span span
-    span.at, span.size = <Octets>PyBytes_AS_STRING(reason), PyBytes_GET_SIZE(reason)
+    _span_of(reason, &span)
     if _past_value(span.at, span.at + span.size) != span.at + span.size:
         return None
     _begin_head()
     _add(b"HTTP/1.1 ", 9)
-    _add(digits, snprintf(digits, 24, b"%d ", status))
-    _add_bytes(reason)
+    _add_status(status)
+    _add(span.at, span.size)
     _add(b"\r\n", 2)
     for pair in raw:
-        if not _is_pair(pair):
-            return None
-        if not _add_field((<tuple>pair)[0], (<tuple>pair)[1]):
+        if not _is_pair(pair) or not _add_field(_name_of(pair), _value_of(pair)):
             return None
     if length is None:
         _add(b"Transfer-Encoding: chunked\r\n", 28)
@@ -155,24 +168,34 @@ def write_answer(int status, bytes reason not None, list raw not None, object le
     return _end_head()
 
 
+cdef void _add_status(int status) noexcept:
+    cdef unsigned char[24] room
+    cdef Span digits = _digits(room, <unsigned int>status, 10)
+    _add(digits.at, digits.size)
+    _add(b" ", 1)
+
+
 def joined(bytes head not None, bytes piece not None, bint is_chunked, bint is_last):
     """Return head and piece as they go out, in one: the piece as a chunk where the body is chunked."""
-    cdef char[24] line
-    cdef Py_ssize_t line_bytes = 0, size = PyBytes_GET_SIZE(head) + PyBytes_GET_SIZE(piece)
+    cdef unsigned char[24] room
+    cdef Span line
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(head) + PyBytes_GET_SIZE(piece)
     cdef bytes whole
     cdef unsigned char *to
+    line.size = 0
     if is_chunked:
         if PyBytes_GET_SIZE(piece):
-            line_bytes = snprintf(line, 24, b"%zx\r\n", PyBytes_GET_SIZE(piece))
-            size += line_bytes + 2
+            line = _digits(room, PyBytes_GET_SIZE(piece), 16)
+            size += line.size + 4
         size += 5 if is_last else 0
     elif not PyBytes_GET_SIZE(head):
         return piece
     whole = PyBytes_FromStringAndSize(NULL, size)
     to = _put(<unsigned char *>PyBytes_AS_STRING(whole), PyBytes_AS_STRING(head), PyBytes_GET_SIZE(head))
-    to = _put(to, line, line_bytes)
+    if line.size:
+        to = _put(_put(to, line.at, line.size), b"\r\n", 2)
     to = _put(to, PyBytes_AS_STRING(piece), PyBytes_GET_SIZE(piece))
-    if line_bytes:
+    if line.size:
         to = _put(to, b"\r\n", 2)
     if is_chunked and is_last:
         _put(to, b"0\r\n\r\n", 5)

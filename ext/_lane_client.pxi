@@ -102,19 +102,28 @@ cdef class Downstream(Connection):
         cdef bytes data = self._held
         cdef bint is_first = self._seen == 0
         cdef Arrived arrived = None
-        cdef Py_ssize_t size
-        size = _find_end(<Octets>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), &self._seen, &self._facts.limits)
+        cdef Head head
+        cdef Py_ssize_t size = self._read_head(data, &head)
         if size == 0:
             if is_first:
                 self._wait(self.settings.head_timeout_s, HEAD_LATE)
             return False
         self._seen = 0
         if size > 0:
-            arrived = _arrive(data, size, self._facts, self.peer_address, self._scheme)
+            arrived = _arrive(&head, self._facts, self.peer_address, self._scheme)
         if arrived is None or not self._begin(arrived, data):
             self._hand_over()
             return False
         return True
+
+    cdef Py_ssize_t _read_head(self, bytes data, Head *head) noexcept:
+        """Read a head. Returns its size, 0 where it is not yet whole, -1 where the reference path is to read it."""
+        cdef Octets at = <Octets>PyBytes_AS_STRING(data)
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
+        if self._seen == 0 and _begins_request(at, size, &self._facts.limits, head):  # most come whole
+            return head.size
+        size = _find_end(at, size, &self._seen, &self._facts.limits)
+        return size if size <= 0 or _read_request(at, size, &self._facts.limits, head) else -1
 
     cdef bint _begin(self, Arrived arrived, bytes data) except -1:
         """Begin to serve. Returns False, and nothing has happened, where the reference path is to do so."""

@@ -38,12 +38,14 @@ cdef str _new_id():
     return PyUnicode_DecodeLatin1(text, 32, NULL)
 
 
-cdef str _new_traceparent():
-    """Return a new trace with a span of ours. Source: W3C Trace Context §3.2."""
+cdef int _begin_trace(Exchange exchange) except -1:
+    """Begin a new trace with a span of ours. Source: W3C Trace Context §3.2."""
     cdef char[55] text
     memcpy(text, b"00-", 3)
     _put_hex(text + 3, _take_chance(16), 16)
     text[35] = c"-"
     _put_hex(text + 36, _take_chance(8), 8)
     memcpy(text + 52, b"-01", 3)
-    return PyUnicode_DecodeLatin1(text, 55, NULL)
+    exchange.traceparent = PyUnicode_DecodeLatin1(text, 55, NULL)
+    exchange.trace_id = PyUnicode_DecodeLatin1(text + 3, 32, NULL)
+    return 0

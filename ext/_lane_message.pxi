@@ -35,51 +35,22 @@ cdef class Facts:
 
     cdef readonly object fields_class, now, unmatched, priority, settings
     cdef Limits limits
-    cdef dict methods
+    cdef list methods  # of pairs: as they are written, and as text
     cdef Kinds of_requests, of_answers
+    cdef str _host, _target, _path  # of the last request: most are the same, and need no new object
 
     def __cinit__(self, settings, classes, now, kinds, methods):
         self.settings = settings
         self.fields_class, self.unmatched, self.priority = classes
+        if not isinstance(self.fields_class, type):
+            raise TypeError(f"expected the class of fields, got {self.fields_class!r}")
         self.now = now
         self.of_requests, self.of_answers = Kinds(kinds[0]), Kinds(kinds[1])
-        self.methods = {method.encode(): method for method in methods}
+        self.methods = [(method.encode(), method) for method in methods]
         limits = settings.head_limits
         self.limits.line_bytes = limits.max_line_bytes
         self.limits.head_bytes = limits.max_head_bytes
         self.limits.num_fields = limits.max_fields
-
-
-cdef enum FieldKind:
-    KEPT  # travels on
-    DROPPED  # of one connection, or ours to say
-    CHAINED  # Via: ours follows it
-    TOLD_ID  # x-request-id
-    TOLD_TRACE  # traceparent
-    WISH  # x-headgate-…, of a client
-
-cdef enum:
-    MAX_KINDS = 1024  # names that are remembered; of any more each is judged anew
-
-
-@cython.final
-cdef class Kinds:
-    """What becomes of fields, by their names as they are written."""
-
-    cdef object _judge
-    cdef dict _known
-
-    def __cinit__(self, judge):
-        self._judge = judge
-        self._known = {}
-
-    cdef int of(self, bytes name) except -1:
-        known = self._known.get(name)
-        if known is None:
-            known = self._judge(name.lower())
-            if len(self._known) < MAX_KINDS:
-                self._known[name] = known
-        return known
 
 
 @cython.final
@@ -111,72 +82,77 @@ cdef bint _is_plain(Head *head) except -1:
     return True
 
 
-cdef Arrived _arrive(bytes data, Py_ssize_t size, Facts facts, str peer, str scheme):
-    """Read the whole head at the beginning of `data`; None for one that the reference path is to read."""
-    cdef Head head
+cdef Arrived _arrive(Head *head, Facts facts, str peer, str scheme):
+    """Take a request whose head was read; None for one that the reference path is to read."""
     cdef Arrived arrived
-    if not _read_request(<Octets>PyBytes_AS_STRING(data), size, &facts.limits, &head) or not _is_plain(&head):
-        return None
-    method = facts.methods.get(_bytes(&head.method))
-    if method is None:
+    cdef str method = _method_of(&head.method, facts.methods)
+    if method is None or not _is_plain(head):
         return None
     arrived = Arrived.__new__(Arrived)
-    arrived.size = size
+    arrived.size = head.size
     arrived.length = max(0, head.content_length)
-    arrived.is_kept = _is_kept(&head)
-    arrived.exchange = _new_exchange(&head, facts, arrived)
-    _fill_request(arrived.exchange.request, &head, method)
+    arrived.is_kept = _is_kept(head)
+    arrived.exchange = _new_exchange(head, facts, arrived)
+    _fill_request(arrived.exchange.request, head, facts)
+    arrived.exchange.request.method = method
     arrived.exchange.request.peer = arrived.exchange.request.client = peer
     arrived.exchange.request.scheme = scheme
     return arrived
 
 
+cdef str _method_of(Span *written, list methods):
+    for pair in methods:
+        if _is_same(_name_of(pair), written):
+            return <str>PyTuple_GET_ITEM(pair, 1)
+    return None
+
+
 cdef Exchange _new_exchange(Head *head, Facts facts, Arrived arrived):
     cdef Exchange exchange = Exchange.__new__(Exchange)
     exchange.request = Request.__new__(Request)
-    exchange.request.fields = fields = facts.fields_class.__new__(facts.fields_class)
-    fields.raw = _raw_fields(head, facts.of_requests, arrived)
+    exchange.request.fields = fields = PyType_GenericAlloc(<PyTypeObject *>facts.fields_class, 0)
+    PyObject_GenericSetAttr(fields, "raw", _raw_fields(head, facts.of_requests, arrived))
     exchange.now = facts.now
     exchange.route = facts.unmatched
     exchange.asked_priority = exchange.priority = facts.priority
-    exchange.deadline = float("inf")
+    exchange.deadline = INFINITY
     exchange.params = exchange.models = _NOTHING
     exchange.groups = ()
     exchange.state = {}
     exchange.extra = {}
     exchange.request_id = _new_id() if arrived.told_id is None else ""
     if arrived.told_trace is None:
-        exchange.traceparent = _new_traceparent()
-        exchange.trace_id = exchange.traceparent[3:35]
+        _begin_trace(exchange)
     return exchange
 
 cdef dict _NOTHING = {}
 cdef tuple _VERSION = (1, 1)
 
 
-cdef void _fill_request(Request request, Head *head, str method) except *:
+cdef int _fill_request(Request request, Head *head, Facts facts) except -1:
     cdef Span path = head.target
     cdef Octets mark = <Octets>memchr(path.at, c"?", path.size)
-    request.method = method
     request.version = _VERSION
-    request.host = _text(&head.host)
-    request.target = _text(&head.target)
+    request.host = facts._host = _text_again(&head.host, facts._host)
+    request.target = facts._target = _text_again(&head.target, facts._target)
     request.query = ""
     request.path = request.target
     if mark != NULL:
         path.size = mark - path.at
-        request.path = _text(&path)
+        request.path = facts._path = _text_again(&path, facts._path)
         request.query = PyUnicode_DecodeLatin1(<const char *>mark + 1, head.target.size - path.size - 1, NULL)
+    return 0
 
 
 cdef list _raw_fields(Head *head, Kinds kinds, Arrived arrived):
     cdef list raw = []
-    cdef int place, kind
+    cdef int place, kind = KEPT
     cdef bytes name, value
     for place in range(head.num_fields):
-        name, value = _bytes(&head.fields[place].name), _bytes(&head.fields[place].value)
+        name, value = kinds.of(&head.fields[place].name, &kind), _bytes(&head.fields[place].value)
         raw.append((name, value))
-        kind = kinds.of(name)
+        if kind == KEPT:
+            continue
         if kind == WISH:
             arrived.has_wishes = arrived.is_telling = True
         elif kind == TOLD_ID:

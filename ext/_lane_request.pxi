@@ -26,37 +26,42 @@ cdef inline void _add_bytes(bytes data) noexcept:
 
 cdef inline int _add_text(str text) except -1:
     """Add Latin-1 text. Raises: UnicodeEncodeError for any other."""
-    _add_bytes(text.encode("latin-1"))
+    cdef Span span
+    if _is_octets(text, &span):
+        _add(span.at, span.size)
+    else:
+        _add_bytes(text.encode("latin-1"))
     return 0
 
 
-cdef inline void _add_number(const char *name, Py_ssize_t size, long long number) noexcept:
-    cdef char[24] digits
+cdef void _add_number(const char *name, Py_ssize_t size, long long number) noexcept:
+    cdef unsigned char[24] room
+    cdef Span digits = _digits(room, <unsigned long long>(number if number >= 0 else -number), 10)
     _add(name, size)
-    _add(digits, snprintf(digits, 24, b"%lld", number))
+    if number < 0:
+        _add(b"-", 1)
+    _add(digits.at, digits.size)
     _add(b"\r\n", 2)
 
 
 cdef bint _add_field(bytes name, bytes value) noexcept:
     """Add a field's line. Returns whether it is one."""
-    cdef Span name_span, value_span
-    name_span.at, name_span.size = <Octets>PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name)
-    value_span.at, value_span.size = <Octets>PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value)
-    _add(name_span.at, name_span.size)
-    _add(b": ", 2)
-    _add(value_span.at, value_span.size)
-    _add(b"\r\n", 2)
-    return _is_all(&name_span, TOKEN_OCTET) and _is_value(&value_span)
+    global _out_at
+    cdef Span key, text
+    cdef unsigned char *to
+    _span_of(name, &key)
+    _span_of(value, &text)
+    if _out_at + key.size + text.size + 4 <= OUT_BYTES:
+        to = _put(_put(_out + _out_at, key.at, key.size), b": ", 2)
+        _put(_put(to, text.at, text.size), b"\r\n", 2)
+    _out_at += key.size + text.size + 4
+    return _is_all(&key, TOKEN_OCTET) and _is_value(&text)
 
 
 cdef bytes _end_head():
     """Return the head with its last line; None where it became too large."""
     _add(b"\r\n", 2)
     return PyBytes_FromStringAndSize(<const char *>_out, _out_at) if _out_at <= OUT_BYTES else None
-
-
-cdef bint _is_pair(pair) except -1:
-    return PyTuple_CheckExact(pair) and PyTuple_GET_SIZE(pair) == 2 and type(pair[0]) is bytes and type(pair[1]) is bytes
 
 
 def write_request(Exchange exchange not None, Facts facts not None, bytes host not None, bytes told not None,
@@ -68,15 +73,14 @@ def write_request(Exchange exchange not None, Facts facts not None, bytes host n
     from its name and value.
     """
     cdef Request request = exchange.request
-    cdef bytes via = None, target = request.target.encode("latin-1")
-    cdef Span span
-    span.at, span.size = <Octets>PyBytes_AS_STRING(target), PyBytes_GET_SIZE(target)
-    if not _is_all(&span, TARGET_OCTET) or target[0] != c"/":
+    cdef bytes via
+    cdef Span target
+    if not _is_octets(request.target, &target) or not _is_all(&target, TARGET_OCTET) or target.at[0] != c"/":
         return None
     _begin_head()
     _add_text(request.method)
     _add(b" ", 1)
-    _add_bytes(target)
+    _add(target.at, target.size)
     _add(b" HTTP/1.1\r\nHost: ", 17)
     _add_bytes(host)
     _add(b"\r\n", 2)
@@ -109,12 +113,14 @@ cdef long long _left_ms(Exchange exchange) except -1:
 cdef bytes _add_kept(list raw, Kinds kinds, frozenset dropped):
     """Add the fields that travel on; return what stands in Via so far, to go before ours. None: not ours to write."""
     cdef bytes name, value, via = b""
-    cdef int kind
+    cdef Span written
+    cdef int kind = KEPT
     for pair in raw:
         if not _is_pair(pair):
             return None
-        name, value = <tuple>pair
-        kind = kinds.of(name)
+        name, value = _name_of(pair), _value_of(pair)
+        _span_of(name, &written)
+        kinds.of(&written, &kind)
         if kind == CHAINED:
             via = b"%b%b, " % (via, value)
         elif kind == KEPT and not (dropped and name.lower() in dropped) and not _add_field(name, value):
