@@ -184,10 +184,11 @@ def test_what_an_answer_carries_replaces_what_it_had() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("", "v"), ("a b", "v"), ("a:", "v"), ("\xe9", "v"), ("a", "v\r\nb: c"), ("a", "\0"), ("\u20ac", "v")]
+    ("name", "value"),
+    [("", "v"), ("a b", "v"), ("a:", "v"), ("\xe9", "v"), ("a", "v\r\nb: c"), ("a", "\0"), ("\u20ac", "v")],
 )
 def test_what_is_no_field_is_not_added(name: str, value: str) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 - of text that is not Latin-1 it is the codec that says so
+    with pytest.raises(ValueError):
         decorate([], [(name, value)], b"now", "ours", None, 0, None)
 
 
