@@ -44,16 +44,13 @@ def read_answer(bytes data not None, Facts facts not None, Py_ssize_t max_head_b
 cdef bint _take_fields(Head *head, Kinds kinds, AnswerHead answer) except -1:
     cdef int place, kind = KEPT
     cdef bytes name
-    cdef Span rest, member
     cdef Field *field
     cdef bint is_coded = False
     answer.raw = []
     for place in range(head.num_fields):
         field = &head.fields[place]
-        rest = field.value
-        while field.known == CONNECTION and _next_member(&rest, &member):
-            if not (_is_word(&member, b"close", 5) or _is_word(&member, b"keep-alive", 10)):
-                return False
+        if not _is_plain_field(field):
+            return False
         if _is_word(&field.name, b"content-type", 12):
             if answer.media_type is not None:  # two: not for us to say which
                 return False

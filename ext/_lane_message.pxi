@@ -69,17 +69,22 @@ cdef class Arrived:
 
 cdef bint _is_plain(Head *head) except -1:
     """Whether nothing about a head is for the reference path."""
-    cdef Span member, rest
     cdef int place
     if head.minor != 1 or head.num_codings or head.expects_continue or head.has_upgrade:
         return False
     for place in range(head.num_fields):
-        if head.fields[place].known == CONNECTION:
-            rest = head.fields[place].value
-            while _next_member(&rest, &member):
-                if not (_is_word(&member, b"close", 5) or _is_word(&member, b"keep-alive", 10)):
-                    return False
+        if not _is_plain_field(&head.fields[place]):
+            return False
     return True
+
+
+cdef bint _is_plain_field(Field *field) noexcept nogil:
+    """Whether a field neither says that others are of this connection alone, nor can be one of those."""
+    cdef Span member, rest = field.value
+    while field.known == CONNECTION and _next_member(&rest, &member):
+        if not (_is_word(&member, b"close", 5) or _is_word(&member, b"keep-alive", 10)):
+            return False
+    return not _is_word(&field.name, b"close", 5)  # Keep-Alive is dropped in any case
 
 
 cdef Arrived _arrive(Head *head, Facts facts, str peer, str scheme):

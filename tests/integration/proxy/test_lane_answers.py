@@ -157,11 +157,11 @@ def test_a_client_that_pauses_is_no_silent_target() -> None:
     async def main() -> tuple[Answer, dict[str, Any]]:
         async with upstream(script) as one:
             config = plain(one.url)
-            config["clusters"]["t0"]["timeouts"] = {"idle": "300ms"}
+            config["clusters"]["t0"]["timeouts"] = {"idle": "1s"}
             async with warm(config) as (gate, connected):
                 await connected.send("GET", "/large")
                 await connected.reader.readuntil(b"\r\n")
-                await asyncio.sleep(1.0)  # what the client does: it pauses
+                await asyncio.sleep(2.5)  # what the client does: it pauses
                 rest = await connected.reader.readuntil(b"\r\n\r\n")
                 body = await connected.reader.readexactly(48 << 20)
                 await gate.until(lambda: len(gate.log()) == 2)

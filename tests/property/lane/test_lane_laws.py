@@ -119,6 +119,19 @@ def test_an_answer_that_names_two_media_types_is_left_to_the_reference_path(one:
     assert read_answer(twice, facts, limits.max_head_bytes, limits.max_fields) is None
 
 
+@pytest.mark.parametrize("name", [b"close", b"Close"])
+def test_a_field_that_a_connection_option_may_name_is_left_to_the_reference_path(name: bytes) -> None:
+    """With `Connection: close` a field of that name is of this connection alone (RFC 9110 §7.6.1)."""
+    facts, limits = new_facts(HeadLimits()), HeadLimits()
+    fields = b"Connection: close\r\n%b: a\r\n\r\n" % name
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n" + fields
+    assert read_answer(answer, facts, limits.max_head_bytes, limits.max_fields) is None
+    request = b"GET / HTTP/1.1\r\nHost: a\r\n" + fields
+    door = Door(facts)
+    door.feed([request])
+    assert (door.served, door.handed_over) == ([], request)
+
+
 @settings(max_examples=300)
 @given(writers, st.sampled_from(sorted(KINDS)))
 def test_the_lane_writes_a_request_as_the_reference_path_does(written: MessageWriter, kind: str) -> None:
