@@ -31,8 +31,8 @@ class InlineAnswer:
     """The body behind a head, whole events at a time where it is a stream of them.
 
     `scanner` knows where the body ends; `held` are portions before the commit point, `unread` is what was not looked at
-    before it. `is_over`: every event was taken. `is_ending`: the stream is whole,
-    and only its formal end is waited for, not long.
+    before it. `is_over`: every event was taken. `is_ending`: the stream is whole, and only its formal end is waited
+    for, until the instant `ends_at`.
     """
 
     __slots__ = (
@@ -41,6 +41,7 @@ class InlineAnswer:
         "_machine",
         "_see_plain",
         "_serving",
+        "ends_at",
         "events",
         "has_excess",
         "head",
@@ -63,6 +64,7 @@ class InlineAnswer:
         self.head = head
         self.scanner = scanner
         self.has_excess = self.is_ending = self.is_over = False
+        self.ends_at = 0.0
         self.unread = _NO_BYTES
         self.held: list[bytes] = []
         self.usage: UsageTap | None = None
@@ -115,8 +117,12 @@ class InlineAnswer:
             raise error
         self._look_at_resume(progress)
         if progress.is_whole and not is_last and not self.is_ending:
-            self.is_ending = True
-            self._serving.connection.call_serving_at(self._serving.exchange.now() + _END_S)
+            self._await_end()
+
+    def _await_end(self) -> None:
+        self.is_ending = True
+        self.ends_at = self._serving.exchange.now() + _END_S
+        self._serving.connection.call_serving_at(self.ends_at)
 
     def _look_for_plain(self, progress: Progress) -> None:
         """Listen to the wire as long as what comes may be plain: the call hears of the rest."""

@@ -156,15 +156,17 @@ class InlineCall:
         instant = self._due(self.attempt)
         if self._is_paused and now >= self._slow_until:
             self.serving.client_stuck()
+        elif instant > now:
+            self.serving.connection.call_serving_at(instant)
         elif self.answer is not None and self.answer.is_ending:
             self.answer.end_early()
-        elif instant <= now:
-            TakenOver.go_on(self.serving, self)
         else:
-            self.serving.connection.call_serving_at(instant)
+            TakenOver.go_on(self.serving, self)
 
     def _due(self, attempt: Attempt) -> float:
         """Return when somebody has waited too long: for the target, or for a client that does not read."""
+        if self.answer is not None and self.answer.is_ending:
+            return min(self.answer.ends_at, self._slow_until) if self._is_paused else self.answer.ends_at
         if self._is_paused:  # the target is not silent: it is not listened to
             return float(min(self._slow_until, self.plan.deadline))
         return self.machine.timer_of(attempt)[0]

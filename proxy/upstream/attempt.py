@@ -35,6 +35,7 @@ class UpstreamAttempt:
     __slots__ = (
         "_body",
         "_connection",
+        "_is_listening",
         "_is_sent",
         "_loop",
         "_machine",
@@ -56,6 +57,7 @@ class UpstreamAttempt:
         self._watchdog: Watchdog | None = None
         self.is_complete = False
         self._is_sent = False  # by somebody else, before
+        self._is_listening = True  # but while the client is given what came
 
     @classmethod
     def adopted(
@@ -121,7 +123,7 @@ class UpstreamAttempt:
         if self.attempt.phase is AWAITING_HEAD:
             return self._sender is not None and self._sender.is_starved
         is_unread = self._connection is not None and self._connection.has_unread
-        return is_unread and self.attempt.phase is ANSWERING
+        return is_unread and not self._is_listening and self.attempt.phase is ANSWERING
 
     async def send(self, head: OutgoingHead, body: BodySource) -> None:
         """Send the head and begin to send the body."""
@@ -154,8 +156,13 @@ class UpstreamAttempt:
 
     def listen(self) -> None:
         """Come back from a client that may be slow: what has come meanwhile was no silence."""
-        if self.connection.has_unread:
+        if not self._is_listening and self.connection.has_unread:
             self.progressed()
+        self._is_listening = True
+
+    def turn_away(self) -> None:
+        """Give the client what came: until `listen` bytes may lie there unread."""
+        self._is_listening = False
 
     def look(self) -> None:
         """The machine changed its state: the timer may be nearer now."""

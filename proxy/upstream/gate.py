@@ -95,7 +95,7 @@ class ClusterGate:
         if not is_forced:
             return Ticket(cluster, breaker, breaker.admit(now) is Admission.PROBE)
         breaker.forced(now)
-        return Ticket(cluster, breaker, False, True)
+        return Ticket(cluster, breaker, False, purpose is not _RESUME)
 
     def began(self, attempt: Attempt, now: float) -> None:
         """The answer has begun: a sample for the balancer, and all that a probe, or one that was forced, found out."""
@@ -107,10 +107,10 @@ class ClusterGate:
         breaker = ticket.breaker
         if breaker.is_calm:
             return
-        if ticket.is_probe or ticket.is_forced:
-            breaker.succeeded(now, ticket.number, is_forced=ticket.is_forced)
+        if ticket.is_probe:
+            breaker.succeeded(now, ticket.number)
         else:
-            breaker.answers()
+            breaker.answers(now, ticket.number, is_forced=ticket.is_forced)
 
     def ended(self, attempt: Attempt, report: Report, now: float) -> None:
         """The attempt is over."""

@@ -48,6 +48,7 @@ class PieceReader:
         """Return the next piece."""
         self._attempt.listen()
         piece = await self._attempt.read_body()
+        self._attempt.turn_away()
         self.has_begun = True
         return piece
 
@@ -102,10 +103,10 @@ class EventReader:
 
     async def read(self) -> bytes:
         """Return the next whole events."""
-        self._attempt.listen()
         while not self._is_over:
             if self._error is not None:
                 raise self._error
+            self._attempt.listen()
             piece = await self._piece()
             events = self._scanner.feed(piece) if piece else self._scanner.finish()
             if events:  # parts of one that never comes to an end are none
@@ -117,6 +118,7 @@ class EventReader:
                 self._is_over = self._error is None
                 passed += self._progress.end(self._scanner.rest()) if self._is_over else b""
             if passed:
+                self._attempt.turn_away()
                 return passed
         return b""
 

@@ -206,9 +206,16 @@ class Breaker:
             self._state = _OPEN
             self._due = now + waits[min(self._num_failed_probes, len(waits) - 1)]
 
-    def answers(self) -> None:
-        """The target has begun to answer an attempt: it does not only refuse."""
+    def answers(self, now: float, ticket: int | None = None, *, is_forced: bool = False) -> None:
+        """The target has begun to answer an attempt: it does not only refuse.
+
+        Where it is out of order that is all that an attempt had to find out which was made all the same (`is_forced`).
+        Of one in order only whole answers make good what failed.
+        """
+        self._settle(now)
         self._num_refusals = 0
+        if is_forced and self._state is not _CLOSED:
+            self.succeeded(now, ticket, is_forced=True)
 
     def refused(self, now: float, ticket: int | None = None) -> None:
         """The target refused an attempt, and did not say for how long."""

@@ -167,7 +167,8 @@ MOMENTS: dict[str, Moment] = {
         is_there=all_under_way,
         can_go_on=False,
     ),
-    "uploading": Moment(uploaded, request=UPLOAD, rest=b"0\r\n\r\n", broken="reset", stalled="silent"),
+    # It is the client that keeps the target waiting: its silence is none.
+    "uploading": Moment(uploaded, request=UPLOAD, rest=b"0\r\n\r\n", broken="reset"),
     "uploading, answer begun": Moment(
         echoing, request=UPLOAD, rest=b"0\r\n\r\n", broken="truncated", stalled="stalled"
     ),

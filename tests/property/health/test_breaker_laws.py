@@ -109,7 +109,7 @@ class Breakers(RuleBasedStateMachine):
     @precondition(lambda self: self.open)
     @rule()
     def answer(self) -> None:
-        self.breaker.answers()
+        self.breaker.answers(self.now)
         self.model.answers()
 
     @precondition(lambda self: self.open)

@@ -146,3 +146,38 @@ def test_a_target_out_of_order_is_asked_a_bounded_number_of_times_a_second() -> 
         pass
     asked = [stand.run(Report.FAILED, now + place / 100, Purpose.FORCED) for place in range(300)]
     assert 20 <= sum(asked) <= 30  # ten a second, as the budget's floor says
+
+
+def test_a_stream_that_begins_again_makes_nothing_good_before_it_is_whole() -> None:
+    stand = Stand()
+    assert stand.run(Report.FAILED, 1.0)  # a stream that broke
+    resume = stand.begin(1.0, Purpose.RESUME)
+    assert resume is not None
+    stand.gate.began(resume, 1.0)
+    assert stand.breaker.state(1.0) is BreakerState.CLOSED
+    stand.gate.ended(resume, Report.FAILED, 1.0)
+    assert stand.breaker.state(1.0) is BreakerState.OPEN
+
+
+def test_a_resume_that_begins_does_not_shorten_a_ramp() -> None:
+    stand = Stand()
+    while stand.breaker.state(1.0) is BreakerState.CLOSED:
+        stand.run(Report.FAILED, 1.0)
+    probe = stand.begin(11.0)
+    assert probe is not None
+    stand.gate.began(probe, 11.0)
+    stand.gate.ended(probe, Report.OK, 11.0)
+    resume = stand.begin(11.0, Purpose.RESUME)
+    assert resume is not None
+    stand.gate.began(resume, 11.0)
+    assert stand.breaker.state(11.0) is BreakerState.RAMPING
+
+
+def test_a_forced_attempt_that_begins_shows_that_a_target_is_well() -> None:
+    stand = Stand()
+    while stand.breaker.state(1.0) is BreakerState.CLOSED:
+        stand.run(Report.FAILED, 1.0)
+    forced = stand.begin(1.0, Purpose.FORCED)
+    assert forced is not None
+    stand.gate.began(forced, 1.0)
+    assert stand.breaker.state(1.0) is BreakerState.CLOSED
