@@ -114,11 +114,16 @@ def test_a_crew_answers_in_order_and_tells_of_each(tmp_path: Path) -> None:
     items = [item(what) for what in ("a", "crash", "b", "c", "a")]
     with Crew(tmp_path, Budget(100.0, Clock()), said.append) as crew:
         done = crew.run("gpu", items, at_once=3)
-        again = crew.run("gpu", items[:1])
     assert [one.item for one in done] == items
     assert [bool(one.failure) for one in done] == [False, True, False, False, False]
-    assert sorted(one.item.detail for one in said) == ["a", "a", "a", "b", "c", "crash"]
-    assert again[0].found["pid"] in {one.found.get("pid") for one in done}
+    assert sorted(one.item.detail for one in said) == ["a", "a", "b", "c", "crash"]
+
+
+@pytest.mark.usefixtures("scripted")
+def test_a_crew_keeps_a_process_for_the_next_items(tmp_path: Path) -> None:
+    with Crew(tmp_path, Budget(100.0, Clock()), lambda done: None) as crew:
+        first, later = crew.run("gpu", [item("a")]), crew.run("gpu", [item("b")])
+    assert first[0].found["pid"] == later[0].found["pid"]
 
 
 @pytest.mark.usefixtures("scripted")
