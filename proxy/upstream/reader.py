@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Protocol
 
 from ...ext.sse import EventScanner
@@ -70,7 +71,17 @@ class BrokenReader(PieceReader):
 class EventReader:
     """Passes whole events on, as long as the stream is sound; adds the formal end where only that is missing."""
 
-    __slots__ = ("_attempt", "_error", "_is_over", "_num_before", "_progress", "_scanner", "_seam")
+    __slots__ = (
+        "_attempt",
+        "_ends_at",
+        "_error",
+        "_is_late",
+        "_is_over",
+        "_num_before",
+        "_progress",
+        "_scanner",
+        "_seam",
+    )
 
     def __init__(self, attempt: UpstreamAttempt, progress: Progress, seam: Seam | None) -> None:
         """`seam`: the stream continues another one, and is to be made part of it."""
@@ -81,6 +92,9 @@ class EventReader:
         self._scanner = EventScanner(MAX_EVENT_BYTES)
         self._error: GatewayError | None = None
         self._is_over = False
+        self._ends_at = math.inf
+        self._is_late = False
+        self._look_whether_whole()
 
     @classmethod
     def adopted(
@@ -114,6 +128,7 @@ class EventReader:
             if self._seam is not None:
                 events = self._seam.take(events)
             passed, self._error = self._progress.take(events)
+            self._look_whether_whole()
             if not piece:
                 self._is_over = self._error is None
                 passed += self._progress.end(self._scanner.rest()) if self._is_over else b""
@@ -122,15 +137,24 @@ class EventReader:
                 return passed
         return b""
 
+    def _look_whether_whole(self) -> None:
+        """A stream that is whole waits no longer for its formal end than a moment."""
+        if self._progress.is_whole and self._ends_at == math.inf:
+            self._ends_at = asyncio.get_running_loop().time() + _END_S
+
     async def _piece(self) -> bytes:
-        """Read on; once the answer is whole nothing that happens to the connection can make it less.
+        """Read on; once the answer is whole nothing can make it less, and it soon ends, whatever follows.
 
         Raises: GatewayError, also where only the usage is missing that is owed.
         """
         if not self._progress.is_whole:
             return await self._attempt.read_body(is_progress=False)
         try:
-            async with asyncio.timeout(_END_S):
+            if self._is_late:
+                raise TimeoutError
+            # Where a slow client took the time, what lies there is read once more.
+            self._is_late = asyncio.get_running_loop().time() >= self._ends_at
+            async with asyncio.timeout_at(self._ends_at):
                 return await self._attempt.read_body(is_progress=False)
         except (GatewayError, TimeoutError) as error:
             if self._progress.lacks_usage:

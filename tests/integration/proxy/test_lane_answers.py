@@ -15,6 +15,7 @@ import pytest
 from ...http_client import Answer, Client, client
 from ...running import RunningGateway, gateway, plain
 from ...upstream import Call, upstream
+from .completions import PATH, begin, chunks, event, events
 
 PIECE = b"3\r\nabc\r\n"
 
@@ -189,6 +190,29 @@ def test_a_drain_cuts_an_answer_so_that_it_can_be_seen() -> None:
 
     line = asyncio.run(main())
     assert (line["status"], line["error"]) == (200, "draining")
+
+
+def test_a_whole_stream_ends_however_much_follows_it() -> None:
+    async def follow(call: Call) -> None:
+        await begin(call)
+        await chunks(call, events())
+        while True:  # until the gateway closes the connection
+            await chunks(call, [event(9, "more")])
+            await asyncio.sleep(0.05)  # what the target does: it takes its time
+
+    async def main() -> tuple[bytes, float]:
+        async with (
+            upstream(lambda call: follow(call) if PATH in call.line else call.answer(b"")) as one,
+            warm(plain(one.url, kind="inference", read_model=False)) as (_, connected),
+        ):
+            await connected.send("POST", PATH, b"{}")
+            begun_at = time.monotonic()
+            body = await connected.reader.readuntil(b"0\r\n\r\n")
+            return body, time.monotonic() - begun_at
+
+    body, took_s = asyncio.run(main())
+    assert body.count(b"[DONE]") == 1
+    assert took_s < 5
 
 
 def test_a_body_that_drips_does_not_outlast_the_deadline() -> None:

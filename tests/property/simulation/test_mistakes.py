@@ -112,6 +112,17 @@ def test_a_client_that_pauses_makes_no_target_silent(body: bytes, before: int) -
     assert [outcome.failures for _, outcome in history.outcomes] == [()] * (before + 1)
 
 
+@pytest.mark.parametrize("padding", [20_000, 100_000, 150_000, 250_000])
+def test_a_whole_stream_ends_in_a_second_though_its_client_pauses(padding: int) -> None:
+    """As the client read on the target got all the time again that it has to go on, with nothing left to say."""
+    fates = (((Fate(), Fate(ending="stall", at=2)),),)  # all but its [DONE]
+    visitors = (Visitor(0, body=STREAM), Visitor(1, at=1.0, body=STREAM, read_s=0.3))
+    clusters = {"timeouts": {"idle": "8s"}}
+    history = held(Scenario(visitors, fates, num_tokens=1, cluster_options=clusters, padding_bytes=padding))
+    assert [outcome.error for _, outcome in history.outcomes] == [None, None]
+    assert 2.0 <= history.sites[0].visits[1].ended_at < 2.3
+
+
 def test_a_target_that_falls_silent_before_a_client_that_pauses_is_found_out() -> None:
     """What came before is read first; from then on its time runs."""
     fates = (((Fate(ending="stall", at=3, gap_s=0.1),),),)
@@ -122,12 +133,23 @@ def test_a_target_that_falls_silent_before_a_client_that_pauses_is_found_out() -
     assert [outcome.error for _, outcome in history.outcomes] == ["stalled"]
 
 
+@pytest.mark.parametrize("cut", [0, 60])
+def test_a_drip_is_silence_though_a_byte_comes_at_the_instant_of_the_timer(cut: int) -> None:
+    """The byte lay there unread as the timer fired, and passed for one that the client kept waiting."""
+    fates = (((Fate(ending="drip", at=1, cut=cut),),),)
+    visitors = tuple(Visitor(number, body=STREAM) for number in range(8))  # some bytes come first, some timers
+    clusters = {"timeouts": {"idle": "8s"}}
+    history = held(Scenario(visitors, fates, cluster_options=clusters, latency_s=2**-9))
+    assert [outcome.error for _, outcome in history.outcomes] == ["stalled"] * 8
+    assert max(got.ended_at for got in history.got) < 8.1
+
+
 def test_a_client_that_pauses_its_upload_makes_no_target_silent() -> None:
     """Nothing can be answered before the request is there, but its time ran from the last piece on."""
     fates = (((Fate(),),), ((Fate(),),))
     visitor = Visitor(0, body=LARGE, num_parts=3, part_s=25.0)
     options = {"replay_buffer": "1KiB", "read_model": False, "deadline": "2m"}
     clusters = {"timeouts": {"head": "2s"}}
-    history = held(Scenario((visitor,), fates, options=options, cluster_options=clusters))
+    history = held(Scenario((visitor,), fates, options=options, cluster_options=clusters, latency_s=2**-9))
     ((_, outcome),) = history.outcomes
     assert (outcome.error, outcome.failures) == (None, ())
