@@ -10,6 +10,7 @@ cdef enum FieldKind:
 
 cdef enum:
     MAX_KINDS = 1024  # names that are remembered, a power of two; any more are judged anew each time
+    MAX_KIND_BYTES = 64  # of a name that is remembered
     NUM_TRIES = 8  # where a name may stand in the table, so that no choice of names makes a look-up long
 
 cdef struct Place:
@@ -60,6 +61,8 @@ cdef class Kinds:
         cdef unsigned long long hash = _hash_of(name)
         cdef Place *place = NULL
         cdef Py_ssize_t at
+        if name.size > MAX_KIND_BYTES:
+            return self._meet(name, hash, NULL, kind)
         for at in range(NUM_TRIES):
             place = self._places + ((<Py_ssize_t>(hash & (MAX_KINDS - 1)) + at) & (MAX_KINDS - 1))
             if place.name == NULL:

@@ -18,7 +18,9 @@ cdef extern from *:
     static inline void headgate_show(uint64_t *word, uint64_t value) { __atomic_store_n(word, value, __ATOMIC_RELEASE); }
 
     static inline int headgate_is_up(const int32_t *flag) { return __atomic_load_n(flag, __ATOMIC_SEQ_CST); }
-    static inline void headgate_lower(int32_t *flag) { __atomic_store_n(flag, 0, __ATOMIC_SEQ_CST); }
+    static inline void headgate_lower(int32_t *flag) {  /* reading who raised it, so that what came before is seen */
+        (void)__atomic_exchange_n(flag, 0, __ATOMIC_SEQ_CST);
+    }
     static inline void headgate_raise(int32_t *flag) {  /* a system call only where it was down */
         if (!__atomic_exchange_n(flag, 1, __ATOMIC_SEQ_CST))
             syscall(SYS_futex, flag, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);

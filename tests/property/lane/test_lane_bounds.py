@@ -18,6 +18,7 @@ from headgate.proxy.lane.kinds import kind_in_answer
 from .lane_door import Door, Loop, Transport, new_facts
 
 MAX_KINDS = 1024
+MAX_KIND_BYTES = 64
 OUT_BYTES = 65536
 HELD_BYTES = 65536
 REQUEST = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -60,6 +61,16 @@ def test_so_many_names_are_remembered_and_no_more() -> None:
         assert names_of(arrived(facts, group)) == group
     assert len(names) - MAX_KINDS <= len(judge.asked) <= len(names) - MAX_KINDS // 2
     assert b"host" not in judge.asked
+
+
+@pytest.mark.parametrize(("size", "num_asked"), [(MAX_KIND_BYTES, 1), (MAX_KIND_BYTES + 1, 3)])
+def test_a_long_name_is_not_remembered(size: int, num_asked: int) -> None:
+    judge = Judge()
+    settings = ListenerSettings(head_limits=HeadLimits())
+    facts = Facts(settings, (Fields, UNMATCHED, DEFAULT), float, (judge, kind_in_answer), METHODS)
+    for _ in range(3):
+        assert names_of(arrived(facts, [b"x" * size])) == [b"x" * size]
+    assert judge.asked.count(b"x" * size) == num_asked
 
 
 def test_a_name_that_is_remembered_is_one_object() -> None:
