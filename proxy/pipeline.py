@@ -14,6 +14,7 @@ from .exchange.message import Response
 from .exchange.priority import capped
 from .max_forwards import answer_as_last_hop
 from .record import Record
+from .revising import Revise, revised
 from .snapshot import RouteProgram, Snapshot
 from .targets import TargetCalls
 from .verdicts import Hit, Identity, Miss, Reject, Reservation, Route
@@ -22,13 +23,14 @@ from .verdicts import Hit, Identity, Miss, Reject, Reservation, Route
 class Pipeline:
     """Leads one exchange to its answer. Every way out that is not an answer is a GatewayError."""
 
-    __slots__ = ("_body", "_exchange", "_record", "_snapshot", "calls", "program")
+    __slots__ = ("_body", "_exchange", "_record", "_revise", "_snapshot", "calls", "program")
 
     def __init__(self, exchange: Exchange, body: RequestBody, record: Record, snapshot: Snapshot) -> None:
         self._exchange = exchange
         self._body = body
         self._record = record
         self._snapshot = snapshot
+        self._revise: Revise | None = None
         self.program: RouteProgram | None = None
         self.calls: TargetCalls | None = None
 
@@ -45,8 +47,9 @@ class Pipeline:
         own = answer_as_last_hop(self._exchange.request) or await self._look_up(program)
         if own is not None:
             return own
-        calls.prepare(program, body_scan if not self._body.is_replaced else await self._scan_again(program))
-        return await self._aggregate(program) or await calls.dispatch(in_order(self._exchange.groups))
+        if self._body.is_replaced:
+            body_scan = await self._scan_again(program)
+        return await self._asked(program, calls, body_scan)
 
     def matched(self, program: RouteProgram, params: Mapping[str, str]) -> RouteProgram:
         """Begin with the route that was found. Raises: GatewayError for a body that is declared too large for it."""
@@ -147,7 +150,17 @@ class Pipeline:
         if isinstance(verdict, Hit):
             return verdict.response
         self._record.keep_store(verdict.store)
+        self._revise = verdict.revise
         return None
+
+    async def _asked(self, program: RouteProgram, calls: TargetCalls, body_scan: BodyScan | None) -> Response:
+        """Return what the aggregate stage or the targets answer, or what a cache gives in its place."""
+
+        async def ask() -> Response:
+            calls.prepare(program, body_scan)
+            return await self._aggregate(program) or await calls.dispatch(in_order(self._exchange.groups))
+
+        return await ask() if self._revise is None else await revised(self._record, self._revise, ask)
 
     async def _aggregate(self, program: RouteProgram) -> Response | None:
         chain = program.chains["aggregate"]

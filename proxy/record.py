@@ -10,9 +10,10 @@ from typing import TypeVar
 from .errors import GatewayError
 from .exchange.message import Response
 from .upstream.work import Served
-from .verdicts import Outcome, Reservation, Settlement, Store
+from .verdicts import Hit, Miss, Outcome, Reservation, Settlement, Store
 
 Shown = TypeVar("Shown")
+Said = TypeVar("Said")
 
 _log = logging.getLogger("headgate.plugins")
 
@@ -84,6 +85,11 @@ class Record:
         if store is not None and not _agreed(store.write, piece):
             self.drop_store()
 
+    @staticmethod
+    def revised(revise: Callable[[Shown], Hit | Miss | None], found: Shown) -> Hit | Miss | None:
+        """Let a cache have the last word on what was found; its failure means that it has none."""
+        return _agreed(revise, found)
+
     def drop_store(self) -> None:
         """The cache does not want this answer."""
         store, self._store = self._store, None
@@ -141,13 +147,13 @@ class Record:
         )
 
 
-def _agreed(ask: Callable[[Shown], bool], shown: Shown) -> bool:
+def _agreed(ask: Callable[[Shown], Said], shown: Shown) -> Said | None:
     """Show a plugin something; its failure means that it wants no more."""
     try:
         return ask(shown)
     except Exception as error:
         _log.error("a cache failed to take an answer: %r", error, exc_info=error)
-        return False
+        return None
 
 
 def _guarded(call: Callable[[], None]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from .errors import GatewayError
 from .exchange.message import Response
 
 
@@ -136,11 +137,14 @@ class Hit:
 class Miss:
     """Not in the cache; `store` (if any) wants to see the answer.
 
-    Exactly one of `store.commit` and `store.discard` is called, on every way out.
+    Exactly one of `store.commit` and `store.discard` is called, on every way out. `revise` has the last word: it is
+    shown the answer, or the error that stands for it, before anything else sees it. A Hit is given in its place; a Miss
+    means to ask once more, with the request as it is now; None lets it be. For requests without a body only.
     """
 
     store: Store | None = None
     status: str = "miss"
+    revise: Callable[[Response | GatewayError], Hit | Miss | None] | None = None
 
 
 @dataclass(slots=True)  # not frozen: to make one would cost several times as much, on every exchange

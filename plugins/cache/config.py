@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from ...ext.cache_core import Policy
 from ...proxy.config.section import Flag, Section, Whole
 from ...proxy.config.units import ByteSize, Duration
 from ...proxy.config.wording import FieldError
+
+FieldName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$", to_lower=True)]
 
 _ENTRY_FRACTION = 16
 _COLLECTING_FRACTION = 4
@@ -50,6 +52,16 @@ class CacheConfig(Section):
         default=False,
         description="Whether an answer that names no lifetime but a Last-Modified is kept for a tenth of its age, "
         "at most a day.",
+    )
+    keep_stale: Annotated[Duration, Field(ge=0, le=30 * 86400)] = Field(
+        default=3600.0,
+        description="How long an answer is kept after it was fresh, at most: to be asked for again by its ETag or "
+        "Last-Modified, and for what its own stale-while-revalidate and stale-if-error allow. 0: not at all.",
+    )
+    targeted: Annotated[tuple[FieldName, ...], Field(max_length=8)] = Field(
+        default=("cdn-cache-control",),
+        description="Fields of answers that speak to this cache in place of Cache-Control and Expires (RFC 9213); the "
+        "first that is there and sound counts.",
     )
     single_flight: Flag = Field(
         default=True,

@@ -28,6 +28,10 @@ class Directives:
     def __bool__(self) -> bool:
         return bool(self._arguments) or self.is_malformed
 
+    def is_bare(self, name: str) -> bool:
+        """Whether `name` is there without an argument."""
+        return None in self._arguments.get(name, ())
+
     def seconds(self, name: str) -> int | None:
         """Return the argument of `name` as seconds; INVALID where it is not readable or told in several ways.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from .key import Key
 from .vary import Vary
@@ -13,6 +14,22 @@ Pair = tuple[bytes, bytes]
 ENTRY_BYTES = 1450
 FIELD_BYTES = 136
 VARY_BYTES = 220
+
+
+class Staleness(NamedTuple):
+    """What may become of an answer that is no longer fresh, in seconds from then on.
+
+    It is kept for `kept_s`. It may be given while another is fetched, for `revalidating_s`, and in place of a failure,
+    for `if_error_s`; never without a successful validation where `is_forbidden`.
+    """
+
+    kept_s: float = 0.0
+    revalidating_s: float = 0.0
+    if_error_s: float = 0.0
+    is_forbidden: bool = False
+
+
+GONE_WHEN_STALE = Staleness()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,6 +48,7 @@ class Entry:
     stored_at: float
     initial_age_s: float
     lifetime_s: float
+    staleness: Staleness = GONE_WHEN_STALE
     place: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -40,6 +58,11 @@ class Entry:
     def expires_at(self) -> float:
         """The instant from which on it is no longer fresh."""
         return self.stored_at + self.lifetime_s - self.initial_age_s
+
+    @property
+    def kept_until(self) -> float:
+        """The instant from which on it is of no use at all."""
+        return self.expires_at + self.staleness.kept_s
 
     @property
     def size_bytes(self) -> int:

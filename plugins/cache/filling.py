@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import formatdate
 from enum import Enum
 
@@ -32,6 +32,8 @@ class Policy:
     is_heuristic: bool
     default_ttl_s: float | None
     is_permission_needed: bool
+    keep_stale_s: float = 0.0
+    targeted: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,8 @@ class Wanted:
 class _State(Enum):
     NEW = 1
     TAKING = 2
-    ENDED = 3
+    GIVEN = 3
+    ENDED = 4
 
 
 class Filling:
@@ -77,23 +80,31 @@ class Filling:
     @property
     def is_taking(self) -> bool:
         """Whether the answer is stored if it turns out whole."""
-        return self._state is _State.TAKING
+        return self._state in (_State.TAKING, _State.GIVEN)
+
+    def renew(self, response: Response) -> bool:
+        """Take a stored answer that was confirmed, whole: of what is sent to the client nothing more is wanted."""
+        assert isinstance(response.body, bytes)
+        if self.begin(response) and self.write(response.body):
+            self._state = _State.GIVEN
+        return self.is_taking
 
     def begin(self, response: Response) -> bool:
         """Judge the head. The first head counts: a second call only tells what came of it."""
         if self._state is _State.NEW:
             self._length = len(response.body) if isinstance(response.body, bytes) else response.length
-            reason = self._judge(rules.Answer(response.status, response.fields), response)
+            answer = rules.Answer(response.status, response.fields, self.wanted.policy.targeted)
+            reason = self._judge(answer, response)
             if reason is None:
                 self._state = _State.TAKING
             else:
                 self._refuse(reason, is_lasting=self._is_lasting(reason, response.status))
-        return self._state is _State.TAKING
+        return self.is_taking
 
     def write(self, piece: bytes) -> bool:
         """Take a piece of the body, as long as the whole stays within bounds."""
         if self._state is not _State.TAKING:
-            return False
+            return self._state is _State.GIVEN
         if len(piece) > self._room:
             self._refuse("too-large", is_lasting=True)
         elif not self._shelf.memory.reserve(len(piece), self.wanted.now()):
@@ -106,20 +117,23 @@ class Filling:
     def commit(self) -> None:
         """Store the answer, unless it is cut or has grown stale on its way."""
         draft = self._draft
-        if self._state is not _State.TAKING or draft is None:
+        if not self.is_taking or draft is None:
             self.discard()
             return
         is_whole = self._length is None or len(self._body) == self._length
-        entry = self._entry(draft)
+        entry, now = replace(draft, body=bytes(self._body)), self.wanted.now()
         self._release()
         if not is_whole:
             self._end("cut", Landing.LEADERLESS)
-        elif not rules.is_fresh(entry.age_s(self.wanted.now()), entry.lifetime_s):
+        elif not entry.kept_until > now:
             self._refuse("stale", is_lasting=True)
-        elif not self._shelf.memory.put(entry, self.wanted.now()):
+        elif not self._shelf.memory.put(entry, now):
             self._refuse("no-room", is_lasting=False)
-        else:
+        elif entry.expires_at > now:
             self._end(None, Landing.STORED)
+        else:
+            self._mark()  # each is to have it confirmed for itself
+            self._end(None, Landing.ALONE)
 
     def discard(self) -> None:
         """Forget what was collected; whoever waits for it looks for another leader."""
@@ -153,14 +167,15 @@ class Filling:
             answer, wall_s, default_ttl_s=policy.default_ttl_s, is_heuristic=policy.is_heuristic
         )
         age = rules.initial_age_s(answer, wall_s, now - wanted.asked_at)
-        if not rules.is_fresh(age, lifetime):
+        staleness = rules.staleness(answer, policy.keep_stale_s)
+        if not lifetime + staleness.kept_s > age:
             return "stale"
-        fields = _stored_fields(response.fields.raw, rules.date_s(answer, wall_s))
+        fields = stored_fields(response.fields.raw, rules.date_s(answer, wall_s))
         vary = wanted.selector.of(names)
         self._room = policy.max_entry_bytes - head_bytes(wanted.key, vary, fields)
         if self._room < (self._length or 0):
             return "too-large"
-        self._draft = Entry(wanted.key, vary, response.status, fields, b"", now, age, lifetime)
+        self._draft = Entry(wanted.key, vary, response.status, fields, b"", now, age, lifetime, staleness)
         return None
 
     def _is_lasting(self, reason: str, status: int) -> bool:
@@ -168,22 +183,14 @@ class Filling:
             return status < 500 and status not in _PASSING_STATUSES and not self.wanted.is_conditional
         return reason in _LASTING
 
-    def _entry(self, draft: Entry) -> Entry:
-        return Entry(
-            draft.key,
-            draft.vary,
-            draft.status,
-            draft.fields,
-            bytes(self._body),
-            draft.stored_at,
-            draft.initial_age_s,
-            draft.lifetime_s,
-        )
-
     def _refuse(self, reason: str, *, is_lasting: bool) -> None:
-        if is_lasting and self._flight is not None:
-            self._shelf.flights.mark(self._flight.key, self.wanted.now())
+        if is_lasting:
+            self._mark()
         self._end(reason, Landing.ALONE if is_lasting or reason == "no-room" else Landing.LEADERLESS)
+
+    def _mark(self) -> None:
+        if self._flight is not None:
+            self._shelf.flights.mark(self._flight.key, self.wanted.now())
 
     def _end(self, reason: str | None, landing: Landing) -> None:
         self._state = _State.ENDED
@@ -200,7 +207,7 @@ class Filling:
         self._body = b""
 
 
-def _stored_fields(raw: list[Pair], date_s: int) -> tuple[Pair, ...]:
+def stored_fields(raw: list[Pair], date_s: int) -> tuple[Pair, ...]:
     """Return the fields to store, with a Date in any case (RFC 9110 §6.6.1)."""
     kept = [
         (name, value)

@@ -84,11 +84,11 @@ class Memory:
     def put(self, entry: Entry, now: float) -> bool:
         """Store an answer in place of those that some request could select beside it.
 
-        Returns False, and stores nothing, where the entry is larger than what is not reserved, or no longer fresh.
+        Returns False, and stores nothing, where the entry is larger than what is not reserved, or of no use any more.
         """
         for other in [other for other in self._by_key.get(entry.key, ()) if is_overlapping(other.vary, entry.vary)]:
             self._core.delete(other.place, Reason.REPLACED)
-        if not self._core.put(entry.place, entry, entry.size_bytes, entry.expires_at, now):
+        if not self._core.put(entry.place, entry, entry.size_bytes, entry.kept_until, now):
             return False
         entries = self._by_key.setdefault(entry.key, [])
         entries.insert(0, entry)
@@ -137,7 +137,7 @@ class Memory:
         for place in old:
             entry = old.peek(place)
             if entry is not None:
-                self._core.put(place, entry, entry.size_bytes, entry.expires_at, _NEVER)
+                self._core.put(place, entry, entry.size_bytes, entry.kept_until, _NEVER)
         for reason in Reason:
             self._left_before[reason] += old.num_left(reason)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
 
 from ...ext.cache_core import Reason
@@ -14,38 +13,21 @@ from ...proxy.hookspecs import Setup, hookimpl
 from ...proxy.observe.metrics import Gauge, Registry
 from ...proxy.verdicts import Hit, Miss
 from . import answers, rules
-from .asked import Asked, has_credential, read_asked
+from .asked import has_credential, read_asked
 from .config import CacheConfig, CacheRouteOptions
 from .entry import Entry
 from .filling import Filling, Policy, Wanted
 from .flight import Flight, Flights, Landing
-from .key import Key, key_of, related_uris, uri_of
+from .key import key_of, related_uris, uri_of
+from .lookup import Lookup
 from .memory import Memory
+from .revision import HeadStore, Revision
 from .shelf import OpenFillings, Shelf
 from .vary import Selector
 from .watcher import Watcher
 
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 _DEFAULT = CacheRouteOptions()
-
-
-@dataclass(slots=True)
-class Lookup:
-    """A request on its way through the cache. `why` is its reason to be forwarded, in the words of RFC 9211.
-
-    `entry` is the stored answer that it selects, of the age `age_s`.
-    """
-
-    exchange: Exchange
-    asked: Asked
-    options: CacheRouteOptions
-    key: Key
-    selector: Selector
-    why: str = ""
-    entry: Entry | None = None
-    age_s: float = 0.0
-    is_collapsed: bool = False
-    filling: Filling | None = None
 
 
 class Cache:
@@ -64,6 +46,7 @@ class Cache:
         self._name = "cache"
         self._is_shared = config.share == "all"
         self._normalised = frozenset(config.normalise)
+        self._targeted = tuple(name.encode() for name in config.targeted)
         self.shelf = Shelf(
             Memory(config.max_bytes, config.max_variants, config.eviction),
             Flights(config.max_followers),
@@ -101,9 +84,13 @@ class Cache:
         """Answer from the store, or have the answer stored. Waits only for another request that fetches the same."""
         request = exchange.request
         if request.method not in _SAFE:
+            exchange.state[Cache] = "method"
             return Miss(Watcher(self._invalidate, exchange), "bypass")
         options: CacheRouteOptions = exchange.route.options.get(self._name, _DEFAULT)
-        if request.method not in ("GET", "HEAD") or not options.enabled or request.is_upgrade:
+        if not options.enabled or request.is_upgrade:
+            return None
+        if request.method not in ("GET", "HEAD"):
+            exchange.state[Cache] = "method"
             return None
         lookup = Lookup(
             exchange,
@@ -116,15 +103,17 @@ class Cache:
         if verdict is not None:
             return verdict
         found = self._fetch(lookup)
-        return found if isinstance(found, Miss) else self._follow(lookup, found)
+        return self._follow(lookup, found) if isinstance(found, Flight) else found
 
     @hookimpl
     def headgate_response_head(self, exchange: Exchange, response: Response) -> None:
         """Say in Cache-Status why the request was forwarded, and whether its answer is stored."""
-        lookup: Lookup | None = exchange.state.get(Cache)
-        if lookup is None:
+        lookup: Lookup | str | None = exchange.state.get(Cache)
+        if isinstance(lookup, str):
+            response.fields.raw.append(answers.forwarded(lookup, ""))
+        if not isinstance(lookup, Lookup) or lookup.is_answered:
             return
-        if lookup.filling is not None:
+        if lookup.filling is not None and exchange.request.method == "GET":
             # Judged here, before the core and other plugins add what belongs to this exchange only.
             lookup.filling.begin(response)
         response.fields.raw.append(answers.forwarded(lookup.why, _parameters(lookup)))
@@ -145,7 +134,7 @@ class Cache:
             return Miss(None, "bypass")
         if exchange.request.method == "HEAD":
             exchange.state[Cache] = lookup
-            return Miss(None if lookup.entry is None else Watcher(self._compare, lookup.entry))
+            return Miss(None if lookup.entry is None else self._head_store(lookup, lookup.entry))
         return None
 
     def _find(self, lookup: Lookup) -> str:
@@ -155,7 +144,7 @@ class Cache:
         if entry is None:
             return "uri-miss" if memory.newest(lookup.key) is None else "vary-miss"
         lookup.age_s = age_s = entry.age_s(lookup.exchange.now())
-        if rules.is_usable(age_s, entry.lifetime_s, lookup.asked.directives):
+        if rules.is_usable(age_s, entry.lifetime_s, lookup.asked.directives, entry.staleness):
             return ""
         return "request" if rules.is_fresh(age_s, entry.lifetime_s) else "stale"
 
@@ -168,8 +157,11 @@ class Cache:
             field, status = answers.hit(int(entry.lifetime_s - age_s)), "hit"
         return Hit(answers.from_entry(entry, lookup.asked, exchange.request.method, age_s, field), status)
 
-    def _fetch(self, lookup: Lookup) -> Miss | Flight:
-        """Lead, or go alone; return the fetch to follow where another request has begun it."""
+    def _fetch(self, lookup: Lookup) -> Hit | Miss | Flight:
+        """Lead, or go alone; return the fetch to follow where another request has begun it.
+
+        A stale answer that may be given meanwhile is.
+        """
         flights, now = self.shelf.flights, lookup.exchange.now()
         key = self._flight_key(lookup)
         if lookup.why == "request" or not self._config.single_flight or flights.is_marked(key, now):
@@ -178,6 +170,8 @@ class Cache:
         if flight is None:
             # What answers a condition of this request answers no other.
             return self._miss(lookup, None if lookup.asked.is_conditional else flights.lead(key, now))
+        if lookup.entry is not None and lookup.may_have_stale(lookup.entry):
+            return self._hit(lookup, lookup.entry)
         if not flights.may_follow(flight, self._until(lookup, flight), now):
             return self._miss(lookup, None)
         return flight
@@ -194,7 +188,7 @@ class Cache:
             if isinstance(verdict, Hit):
                 return verdict
             found = self._fetch(lookup)
-            if isinstance(found, Miss):
+            if not isinstance(found, Flight):
                 return found
             flight = found
 
@@ -209,14 +203,28 @@ class Cache:
         return min(flight.started_at + self._config.max_wait, now + (lookup.exchange.deadline - now) / 2)
 
     def _miss(self, lookup: Lookup, flight: Flight | None) -> Miss:
+        exchange, entry = lookup.exchange, lookup.entry
+        lookup.filling = filling = self._filling(lookup, flight)
+        exchange.state[Cache] = lookup
+        if entry is None:
+            return Miss(filling)
+        return Miss(filling, revise=Revision(self.shelf.memory, lookup, entry, filling, self.shelf.wall))
+
+    def _head_store(self, lookup: Lookup, entry: Entry) -> HeadStore:
+        return HeadStore(self.shelf.memory, entry, self._filling(lookup, None))
+
+    def _filling(self, lookup: Lookup, flight: Flight | None) -> Filling:
         exchange, config = lookup.exchange, self._config
         policy = Policy(
-            config.max_entry_bytes, config.heuristic, lookup.options.default_ttl, self._is_permission_needed(exchange)
+            config.max_entry_bytes,
+            config.heuristic,
+            lookup.options.default_ttl,
+            self._is_permission_needed(exchange),
+            config.keep_stale,
+            self._targeted,
         )
         wanted = Wanted(lookup.key, lookup.selector, exchange.now(), exchange.now, policy, lookup.asked.is_conditional)
-        lookup.filling = Filling(self.shelf, wanted, flight)
-        exchange.state[Cache] = lookup
-        return Miss(lookup.filling)
+        return Filling(self.shelf, wanted, flight)
 
     def _is_permission_needed(self, exchange: Exchange) -> bool:
         """Whether the request counts as authorised and its answer could reach others (RFC 9111 §3.5)."""
@@ -232,18 +240,6 @@ class Cache:
         self.shelf.invalidate(uri)
         for related in related_uris(uri, response.fields):
             self.shelf.invalidate(related)
-
-    def _compare(self, entry: Entry, response: Response) -> None:
-        """Give up a stored answer that a HEAD shows to be outdated. Source: RFC 9111 §4.3.5."""
-        if response.status == 200 and _is_changed(entry, response):
-            self.shelf.memory.remove(entry)
-
-
-def _is_changed(entry: Entry, response: Response) -> bool:
-    if response.length is not None and response.length != len(entry.body):
-        return True
-    shown = ((name, response.fields.get(name)) for name in ("etag", "last-modified"))
-    return any(value is not None and value != entry.value(name.encode()) for name, value in shown)
 
 
 def _parameters(lookup: Lookup) -> str:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 from ...proxy.exchange.fields import Fields
 from .directives import INVALID, MAX_SECONDS, NONE, Directives, delta_seconds, parse_directives
+from .entry import GONE_WHEN_STALE, Staleness
 from .http_date import parse_http_date
+from .structured import parse_targeted
 
 # Final statuses whose meaning holds for the next request too. 206 and 304 need more than storing; a failure of the
 # server is never kept, whatever it says of itself.
@@ -14,6 +19,9 @@ _HEURISTIC_STATUSES = frozenset((200, 203, 204, 300, 301, 308, 404, 405, 410, 41
 _DEFAULT_TTL_STATUSES = frozenset((200, 203, 204, 300, 301, 308))
 _HEURISTIC_FRACTION = 0.1
 _MAX_HEURISTIC_S = 86400.0
+_NEVER_STALE = ("no-cache", "must-revalidate", "proxy-revalidate", "s-maxage")
+_ALLOWING_STALE = ("stale-while-revalidate", "stale-if-error")
+_ENTITY_TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*+"')
 _READ = frozenset(
     (
         b"cache-control",
@@ -31,19 +39,34 @@ _READ = frozenset(
 
 
 class Answer:
-    """The part of a response's head that concerns a cache."""
+    """The part of a response's head that concerns a cache.
 
-    __slots__ = ("_found", "directives", "status")
+    `is_targeted`: its directives are those of a field in `targeted`, and count in place of Cache-Control and Expires.
+    """
 
-    def __init__(self, status: int, fields: Fields) -> None:
+    __slots__ = ("_found", "directives", "is_targeted", "status")
+
+    def __init__(self, status: int, fields: Fields, targeted: Sequence[bytes] = ()) -> None:
         found: dict[bytes, list[str]] = {}
         for name, value in fields.raw:
             lower = name.lower()
-            if lower in _READ:
+            if lower in _READ or lower in targeted:
                 found.setdefault(lower, []).append(value.decode("latin-1"))
         self.status = status
-        self.directives: Directives = parse_directives(found.get(b"cache-control", ()))
         self._found = found
+        sound = (parsed for name in targeted if name in found and (parsed := parse_targeted(found[name])) is not None)
+        chosen = next(sound, None)
+        self.is_targeted = chosen is not None
+        ordinary = found.get(b"cache-control", ())
+        self.directives: Directives = parse_directives(ordinary) if chosen is None else chosen
+
+    @property
+    def has_validator(self) -> bool:
+        """Whether it can be asked for again on a condition. Source: RFC 9110 §8.8."""
+        if is_entity_tag(self.only(b"etag")):
+            return True
+        modified = self.only(b"last-modified")
+        return modified is not None and parse_http_date(modified, 0.0) is not None
 
     def values(self, name: bytes) -> list[str]:
         """Every line of field `name`."""
@@ -66,9 +89,14 @@ def refusal(answer: Answer, *, is_permission_needed: bool) -> str | None:
         return "status"
     if directives.is_malformed:
         return "malformed"
-    for name in ("no-store", "private", "no-cache"):  # no-cache: nothing here revalidates
-        if name in directives:
-            return name
+    # RFC 9111 §5.2.2.3: no-store is there for caches that do not know the status.
+    if "no-store" in directives and "must-understand" not in directives:
+        return "no-store"
+    # With names of fields, too: RFC 9111 §5.2.2.4, §5.2.2.7 let a cache take both for the whole answer.
+    if "private" in directives:
+        return "private"
+    if "no-cache" in directives and not answer.has_validator:
+        return "no-cache"
     if answer.values(b"set-cookie"):
         return "set-cookie"
     if answer.values(b"content-range"):
@@ -83,17 +111,40 @@ def lifetime_s(answer: Answer, wall_s: float, *, default_ttl_s: float | None, is
 
     Source: RFC 9111 §4.2.1, §4.2.2, §5.3.
     """
+    if "no-cache" in answer.directives:
+        return 0
     for name in ("s-maxage", "max-age"):
         seconds = answer.directives.seconds(name)
         if seconds is not None:
             return seconds
-    if answer.values(b"expires"):
+    if answer.values(b"expires") and not answer.is_targeted:
         return _until_expiry(answer, wall_s)
-    if not answer.directives and "no-cache" in parse_directives(answer.values(b"pragma")):
+    if not answer.directives and not answer.is_targeted and "no-cache" in parse_directives(answer.values(b"pragma")):
         return 0
     if default_ttl_s is not None:
         return default_ttl_s if answer.status in _DEFAULT_TTL_STATUSES else 0
     return _heuristic_s(answer, wall_s) if is_heuristic else 0
+
+
+def staleness(answer: Answer, keep_s: float) -> Staleness:
+    """Return what an answer may be good for once it is no longer fresh; it is kept for `keep_s` at most.
+
+    Source: RFC 9111 §4.2.4, §5.2.2.2, §5.2.2.10; RFC 5861.
+    """
+    directives = answer.directives
+    if not _is_storable_stale(answer):
+        return GONE_WHEN_STALE
+    is_forbidden = any(name in directives for name in _NEVER_STALE)
+    allowed = [0 if is_forbidden else min(max(directives.seconds(n) or 0, 0), keep_s) for n in _ALLOWING_STALE]
+    kept_s = keep_s if answer.has_validator else max(allowed)
+    return Staleness(kept_s, allowed[0], allowed[1], is_forbidden)
+
+
+def _is_storable_stale(answer: Answer) -> bool:
+    """Whether an answer may be stored that is not fresh by itself. Source: RFC 9111 §3, last item."""
+    if answer.status in _HEURISTIC_STATUSES or (answer.values(b"expires") and not answer.is_targeted):
+        return True
+    return any(name in answer.directives for name in ("public", "max-age", "s-maxage"))
 
 
 def initial_age_s(answer: Answer, wall_s: float, delay_s: float) -> float:
@@ -112,21 +163,43 @@ def date_s(answer: Answer, wall_s: float) -> int:
     return int(wall_s) if date is None else date
 
 
-def is_usable(age_s: float, lifetime: float, asked: Directives) -> bool:
+def is_usable(age_s: float, lifetime: float, asked: Directives, staleness: Staleness) -> bool:
     """Whether a stored answer of this age may be given to a request with these directives.
 
     Source: RFC 9111 §4, §5.2.1.
     """
     if asked is NONE:
         return lifetime > age_s
+    if not _is_wanted(age_s, lifetime, asked):
+        return False
+    excess_s = age_s - lifetime
+    if excess_s < 0:
+        return True
+    return not staleness.is_forbidden and excess_s < staleness.kept_s and excess_s <= _max_stale_s(asked)
+
+
+def is_usable_for(age_s: float, lifetime: float, asked: Directives, excess_s: float) -> bool:
+    """Whether an answer that has been stale for at most `excess_s` may be given to such a request. Source: RFC 5861."""
+    return age_s - lifetime < excess_s and (asked is NONE or _is_wanted(age_s, lifetime, asked))
+
+
+def _is_wanted(age_s: float, lifetime: float, asked: Directives) -> bool:
     if asked.is_malformed or "no-cache" in asked:
         return False
     max_age, min_fresh = asked.seconds("max-age"), asked.seconds("min-fresh")
     if max_age is not None and age_s > max_age:
         return False
-    if min_fresh is not None and (min_fresh == INVALID or lifetime - age_s < min_fresh):
-        return False
-    return is_fresh(age_s, lifetime)
+    return min_fresh is None or (min_fresh != INVALID and lifetime - age_s >= min_fresh)
+
+
+def _max_stale_s(asked: Directives) -> int:
+    """Return for how long a stale answer is taken; without an argument for any time (RFC 9111 §5.2.1.2)."""
+    return MAX_SECONDS if asked.is_bare("max-stale") else max(asked.seconds("max-stale") or 0, 0)
+
+
+def is_entity_tag(text: str | None) -> bool:
+    """Whether it is one. Source: RFC 9110 §8.8.3."""
+    return text is not None and _ENTITY_TAG.fullmatch(text) is not None
 
 
 def is_fresh(age_s: float, lifetime: float) -> bool:

@@ -11,6 +11,7 @@ from ..pipeline import Pipeline, rejected
 from ..snapshot import RouteProgram
 from ..stages import Waiting
 from ..targets import TargetCalls
+from ..verdicts import Miss
 from .body import WholeBody
 
 
@@ -19,6 +20,10 @@ def is_inline(program: RouteProgram) -> bool:
     chains = program.chains
     is_plain = program.hold is None and program.hedge is None and not chains["event"]
     return is_plain and all(chain.is_inline for chain in chains.values())
+
+
+async def _known(verdict: Miss) -> Miss:
+    return verdict
 
 
 class InlinePipeline(Pipeline):
@@ -53,6 +58,8 @@ class InlinePipeline(Pipeline):
         if own is not None or not (chain := chains["cache"]).is_used:
             return own
         verdict = chain.first_inline(exchange)
+        if type(verdict) is Miss and verdict.revise is not None:
+            verdict = Waiting(_known(verdict), None)  # a task asks the targets, and shows the cache what they say
         return verdict if isinstance(verdict, Waiting) else self._looked_up(verdict)
 
     def _change_request_now(self, program: RouteProgram) -> None:
@@ -79,12 +86,10 @@ class InlinePipeline(Pipeline):
             if own is not None:
                 return own
             self.calls = calls
-            calls.prepare(program, self.rescan(program, body))
-            own = await self._aggregate(program)
-        else:
-            own = self._aggregated(program, await waiting)
-            if own is None and not calls.is_prepared:
-                calls.prepare(program, self.body_scan)
+            return await self._asked(program, calls, self.rescan(program, body))
+        own = self._aggregated(program, await waiting)
+        if own is None and not calls.is_prepared:
+            calls.prepare(program, self.body_scan)
         return own or await calls.dispatch(in_order(self._exchange.groups))
 
     def rescan(self, program: RouteProgram, body: WholeBody) -> BodyScan | None:

@@ -184,3 +184,105 @@ def test_many_wait_for_one_fetch_even_if_its_client_leaves() -> None:
             assert len(served.calls) == 2
 
     asyncio.run(main())
+
+
+async def short_lived(call: Call) -> None:
+    """Confirms where it is asked to, and tells what it was asked with."""
+    if '"v1"' in call.fields("if-none-match"):
+        await call.send(b'HTTP/1.1 304 Not Modified\r\nETag: "v1"\r\nX-Own: 2\r\nCache-Control: no-cache\r\n\r\n')
+    else:
+        await call.answer(b"hello", "200 OK", "Cache-Control: no-cache", 'ETag: "v1"', "X-Own: 1")
+
+
+def test_stored_answer_is_confirmed_and_the_connection_kept() -> None:
+    async def main() -> tuple[list[Answer], Upstream]:
+        async with upstream(short_lived) as served, cached(served.url) as gate, client(gate.port) as one:
+            wishes = (("GET",), ("GET",), ("GET", 'If-None-Match: "v1"'), ("GET", 'If-None-Match: "v0"'))
+            answers = [await one.request(method, "/a", None, *fields) for method, *fields in wishes]
+            await gate.until(lambda: len(gate.log()) == 4)
+            assert [line["cache"] for line in gate.log()] == ["miss", *["revalidated"] * 3]
+            return answers, served
+
+    (_, confirmed, unmodified, other), served = asyncio.run(main())
+    assert [call.fields("if-none-match") for call in served.calls] == [[], *[['"v1"']] * 3]
+    assert served.num_connections == 1
+    assert (confirmed.status, confirmed.body, confirmed.field("x-own")) == (200, b"hello", "2")
+    assert confirmed.field("cache-status") == "headgate; fwd=stale; fwd-status=304; stored"
+    assert confirmed.field("content-length") == "5"
+    assert (unmodified.status, unmodified.body) == (304, b"")
+    assert (other.status, other.body) == (200, b"hello")
+
+
+def test_confirmation_of_something_else_is_asked_again() -> None:
+    async def wrong(call: Call) -> None:
+        if call.fields("if-none-match"):
+            await call.send(b'HTTP/1.1 304 Not Modified\r\nETag: "v2"\r\n\r\n')
+        else:
+            await call.answer(b"%d" % len(served_calls), "200 OK", "Cache-Control: no-cache", 'ETag: "v1"')
+
+    served_calls: list[Call] = []
+
+    async def main() -> list[Answer]:
+        nonlocal served_calls
+        async with upstream(wrong) as served, cached(served.url) as gate:
+            served_calls = served.calls
+            return [await fetch(gate.port, "GET", "/a") for _ in range(2)]
+
+    assert [(answer.status, answer.body) for answer in asyncio.run(main())] == [(200, b"1"), (200, b"3")]
+
+
+def test_stale_answer_stands_in_for_a_failure_and_for_silence() -> None:
+    async def failing(call: Call) -> None:
+        if len(served_calls) == 1:
+            await call.answer(b"hello", "200 OK", "Cache-Control: max-age=1, stale-if-error=60", "Age: 1")
+        elif len(served_calls) == 2:
+            await call.answer(b"no", "503 Service Unavailable")
+        else:
+            call.writer.close()
+
+    served_calls: list[Call] = []
+
+    async def main() -> list[Answer]:
+        nonlocal served_calls
+        async with upstream(failing) as served, cached(served.url, retry={"on": []}) as gate:
+            served_calls = served.calls
+            return [await fetch(gate.port, "GET", path) for path in ("/a", "/a", "/a", "/other")]
+
+    first, failed, silent, other = asyncio.run(main())
+    assert first.body == failed.body == silent.body == b"hello"
+    assert [answer.field("x-headgate-cache") for answer in (failed, silent)] == ["stale"] * 2
+    assert failed.field("cache-status") == "headgate; fwd=stale; fwd-status=503; detail=stale-if-error"
+    assert silent.field("cache-status") == "headgate; fwd=stale; detail=stale-if-error"
+    assert other.status == 502
+
+
+def test_every_answer_says_what_the_cache_did() -> None:
+    async def main() -> list[str | None]:
+        async with upstream(fresh) as served, cached(served.url) as gate:
+            asked = [
+                await fetch(gate.port, method, "/a", b"x" if method == "POST" else None, *fields)
+                for method, *fields in (("POST",), ("GET", "Range: bytes=0-1"), ("OPTIONS",), ("HEAD",))
+            ]
+            return [answer.field("cache-status") for answer in asked]
+
+    assert asyncio.run(main()) == [
+        "headgate; fwd=method",
+        "headgate; fwd=bypass",
+        "headgate; fwd=method",
+        "headgate; fwd=uri-miss",
+    ]
+
+
+def test_fields_of_one_connection_are_not_stored() -> None:
+    async def hopping(call: Call) -> None:
+        own = ("Connection: X-Hop", "X-Hop: 1", "Keep-Alive: timeout=5", "Proxy-Authenticate: Basic", "X-Kept: 1")
+        await call.answer(b"hello", "200 OK", FRESH, *own)
+
+    async def main() -> list[Answer]:
+        async with upstream(hopping) as served, cached(served.url) as gate:
+            return [await fetch(gate.port, "GET", "/a") for _ in range(2)]
+
+    for answer in asyncio.run(main()):
+        assert answer.field("x-kept") == "1"
+        assert answer.field("x-hop") is answer.field("keep-alive") is None
+    assert answer.field("proxy-authenticate") is None

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import Any
 
 from headgate.plugins.cache import Cache
+from headgate.proxy.error_answer import error_response
+from headgate.proxy.errors import GatewayError
 from headgate.proxy.exchange.exchange import Exchange, RouteView
 from headgate.proxy.exchange.fields import Fields
 from headgate.proxy.exchange.message import Request, Response
-from headgate.proxy.verdicts import Hit, Identity, Miss, Store, Target
+from headgate.proxy.record import Record
+from headgate.proxy.revising import revised
+from headgate.proxy.verdicts import Hit, Identity, Miss, Target
 
 EPOCH = 1_800_000_000  # the wall clock when the loop's clock is 0
 GROUPS = ((Target("main"),),)
@@ -82,7 +87,10 @@ class Origin:
 
 @dataclass(frozen=True)
 class Seen:
-    """What the client got, and when; `body` is None where it was cut."""
+    """What the client got, and when; `body` is None where it was cut.
+
+    `sent`: the fields that reached the origin, each time it was asked.
+    """
 
     response: Response
     body: bytes | None
@@ -90,6 +98,7 @@ class Seen:
     is_forwarded: bool
     began_at: float
     ended_at: float
+    sent: tuple[Fields, ...] = ()
 
     @property
     def status(self) -> int:
@@ -140,8 +149,11 @@ class Stand:
     def wall() -> float:
         return EPOCH + asyncio.get_running_loop().time()
 
-    async def ask(self, ask: Ask, origin: Origin | None = None) -> Seen:
-        """Lead one request through the plugin, and on to the origin where it has to."""
+    async def ask(self, ask: Ask, *origins: Origin) -> Seen:
+        """Lead one request through the plugin, and on to the origin where it has to.
+
+        The last of `origins` is what it answers, however often it is asked; those before it each answer once.
+        """
         exchange = exchange_for(ask)
         began_at = exchange.now()
         verdict = await look_up(self.cache, exchange)
@@ -150,44 +162,67 @@ class Stand:
             body = verdict.response.body
             assert isinstance(body, bytes)
             return Seen(verdict.response, body, verdict.status, False, began_at, exchange.now())
-        return await self._forward(exchange, verdict, origin or Origin(), began_at)
+        return await self._forward(exchange, verdict, list(origins or (Origin(),)), began_at)
 
-    async def _forward(self, exchange: Exchange, verdict: Miss | None, origin: Origin, began_at: float) -> Seen:
+    async def _forward(self, exchange: Exchange, verdict: Miss | None, origins: list[Origin], began_at: float) -> Seen:
         self.num_forwarded += 1
         self._num_open += 1
         self.max_at_once = max(self.max_at_once, self._num_open)
-        store = verdict.store if verdict is not None else None
-        is_good = False
-        try:
+        sent: list[Fields] = []
+        origin = origins[0]
+
+        async def ask() -> Response:
+            nonlocal origin
+            origin = origins.pop(0) if len(origins) > 1 else origins[0]
+            sent.append(exchange.request.fields.copy())
             await asyncio.sleep(origin.delay_s)
-            response = _response(exchange, origin)
-            if origin.end == "error" and store is not None:  # no answer came: the core makes its own
-                store.discard()
-                store = None
+            if origin.end == "error":
+                raise GatewayError("reset", "the origin gave no answer")
+            return _response(exchange, origin)
+
+        record = Record(began_at)
+        record.keep_store(verdict.store if verdict is not None else None)
+        record.cache_status = verdict.status if verdict is not None else ""
+        is_good, body = False, None
+        try:
+            response = await self._answer(exchange, record, verdict, ask)
+            record.offer(response)
             self.cache.headgate_response_head(exchange, response)
-            body = await self._relay(response, store)
-            is_good = origin.end == "whole"
-            return Seen(response, body, verdict.status if verdict else "", True, began_at, exchange.now())
-        except ConnectionResetError:
-            return Seen(response, None, verdict.status if verdict else "", True, began_at, exchange.now())
+            with contextlib.suppress(ConnectionResetError):
+                body = await self._relay(response, record)
+                is_good = origin.end == "whole"
+            return Seen(response, body, record.cache_status, True, began_at, exchange.now(), tuple(sent))
         finally:
             self._num_open -= 1
-            if store is not None:
-                (store.commit if is_good else store.discard)()
+            record.is_complete, record.served.is_fallback = is_good, origin.end == "fallback"
+            record.release()
 
-    async def _relay(self, response: Response, store: Store | None) -> bytes:
-        is_wanted = store is not None and store.begin(response)
+    async def _answer(
+        self, exchange: Exchange, record: Record, verdict: Miss | None, ask: Callable[[], Awaitable[Response]]
+    ) -> Response:
+        """Return what the core would give: of a failure it makes an answer of its own."""
+        try:
+            if verdict is None or verdict.revise is None:
+                return await ask()
+            return await revised(record, verdict.revise, ask)
+        except GatewayError as error:
+            record.drop_store()
+            return error_response(error, exchange.request_id, exchange.request.path)
+
+    async def _relay(self, response: Response, record: Record) -> bytes:
+        if isinstance(response.body, bytes):
+            record.feed(response.body)
+            return response.body
         received = b""
-        assert not isinstance(response.body, bytes)
         async for piece in response.body:
-            is_wanted = is_wanted and store is not None and store.write(piece)
+            record.feed(piece)
             received += piece
         return received
 
 
 def _response(exchange: Exchange, origin: Origin) -> Response:
     raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in origin.fields]
-    is_head = exchange.request.method == "HEAD"
+    is_head = exchange.request.method == "HEAD" or origin.status == 304
     length = sum(map(len, origin.pieces)) if origin.is_length_told else None
     return Response(origin.status, Fields(raw), _body(origin, () if is_head else origin.pieces), length)
 

@@ -49,7 +49,8 @@ def test_contract_is_kept() -> None:
         (Ask(body=b"x"), Origin(), "headgate; fwd=bypass"),
         (Ask(method="HEAD", target="/b"), Origin(), "headgate; fwd=uri-miss"),
         (Ask((("Cache-Control", "only-if-cached"),), target="/b"), Origin(), "headgate; detail=only-if-cached"),
-        (Ask(method="POST", body=b"x"), Origin(), ""),
+        (Ask(method="POST", body=b"x"), Origin(), "headgate; fwd=method"),
+        (Ask(method="OPTIONS"), Origin(), "headgate; fwd=method"),
     ],
 )
 def test_cache_status_says_what_happened(ask: Ask, origin: Origin, status: str) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .rfc9111_case import DONE, ETAG, Case, asks, cc, with_fields
-from .stand import Ask, Origin, http_date
+from ...unit.plugins.cache.stand import Ask, Origin, http_date
+from .script import DONE, ETAG, Case, asks, cc, with_fields
 
 REQUEST = [
     Case("no-cache", "§5.2.1.4: not without successful validation", "forwarded", again=asks("no-cache")),

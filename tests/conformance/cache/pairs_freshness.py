@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .rfc9111_case import FRESH, Case, cc
-from .stand import Origin, http_date
+from ...unit.plugins.cache.stand import Origin, http_date
+from .script import FRESH, Case, cc
 
 FRESHNESS = [
     Case("stale", "§4.2: fresh if the lifetime is greater than the age", "forwarded", cc("max-age=10"), wait_s=11),
