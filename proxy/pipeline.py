@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..ext.head_scan import BodyScan
+from .behind import fetch_behind
 from .body_scan import scan
 from .courses import in_order
 from .downstream.request_body import RequestBody
@@ -148,6 +149,8 @@ class Pipeline:
             return None
         self._record.cache_status = verdict.status
         if isinstance(verdict, Hit):
+            if verdict.behind is not None and self.calls is not None and self.program is not None:
+                fetch_behind(self._snapshot, self.program, self._exchange, self.calls, verdict.behind)
             return verdict.response
         self._record.keep_store(verdict.store)
         self._revise = verdict.revise

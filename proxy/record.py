@@ -10,7 +10,7 @@ from typing import TypeVar
 from .errors import GatewayError
 from .exchange.message import Response
 from .upstream.work import Served
-from .verdicts import Hit, Miss, Outcome, Reservation, Settlement, Store
+from .verdicts import Outcome, Reservation, Settlement, Store
 
 Shown = TypeVar("Shown")
 Said = TypeVar("Said")
@@ -86,9 +86,9 @@ class Record:
             self.drop_store()
 
     @staticmethod
-    def revised(revise: Callable[[Shown], Hit | Miss | None], found: Shown) -> Hit | Miss | None:
-        """Let a cache have the last word on what was found; its failure means that it has none."""
-        return _agreed(revise, found)
+    def decided(decide: Callable[[Shown], Said], shown: Shown) -> Said | None:
+        """Let a cache say what is to be done; its failure means nothing."""
+        return _agreed(decide, shown)
 
     def drop_store(self) -> None:
         """The cache does not want this answer."""

@@ -19,7 +19,7 @@ async def revised(record: Record, revise: Revise, ask: Callable[[], Awaitable[Re
     Raises: GatewayError as `ask` does, where the cache has nothing better.
     """
     found = await _found(ask)
-    verdict = record.revised(revise, found)
+    verdict = record.decided(revise, found)
     if verdict is None:
         return _given(found)
     if isinstance(found, Response):

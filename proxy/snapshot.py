@@ -72,7 +72,7 @@ class RouteProgram:
 
 
 class Snapshot:
-    """One configuration in force. `num_exchanges` counts those that still use it."""
+    """One configuration in force. `num_exchanges` still use it, `num_behind` of them without a client."""
 
     __slots__ = (
         "_is_path_free",
@@ -80,6 +80,7 @@ class Snapshot:
         "config",
         "instances",
         "models",
+        "num_behind",
         "num_exchanges",
         "programs",
         "table",
@@ -104,6 +105,7 @@ class Snapshot:
         self.instances = instances
         self.models = models
         self.num_exchanges = 0
+        self.num_behind = 0
         self._is_path_free = all(route.match.path == "/{*rest}" for route in config.routes)
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:

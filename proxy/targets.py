@@ -20,6 +20,7 @@ from .exchange.plan import Plan
 from .exchange.progress import Progress
 from .exchange.transcript import Transcript
 from .forwarded import Origin
+from .lane.body import WholeBody
 from .outgoing import Outgoing
 from .prefill import tokens_allowed
 from .record import Record
@@ -54,10 +55,10 @@ class TargetCalls:
         "_outgoing",
         "_program",
         "_reading",
-        "_record",
         "_style",
         "dispatched",
         "on_interim",
+        "record",
     )
 
     def __init__(
@@ -70,7 +71,7 @@ class TargetCalls:
     ) -> None:
         self._exchange = exchange
         self._body = body
-        self._record = record
+        self.record = record
         self._clusters = clusters
         self._origin, self._style = source
         self._num_choices = 1
@@ -90,13 +91,17 @@ class TargetCalls:
             self._num_choices, self._is_usage_wanted = body_scan.num_choices, body_scan.is_usage_wanted
         self._exchange.call = self.call
 
+    def apart(self, exchange: Exchange, record: Record) -> TargetCalls:
+        """Return the calls of another exchange without a body, which came the same way."""
+        return TargetCalls(exchange, WholeBody(0), record, self._clusters, (self._origin, self._style))
+
     async def dispatch(self, targets: tuple[Target, ...]) -> Response:
         """Try the targets in order. Raises: GatewayError where none answers."""
         if not targets:
             raise GatewayError("route_not_found", f"route {self._exchange.route.name} has no target for this request")
         if self._exchange.is_fallback_off:
             targets = targets[:1]
-        return await self._run(targets, self._record.served)
+        return await self._run(targets, self.record.served)
 
     async def call(self, target: Target) -> Response:
         """Call one target, for an aggregate; the body of the answer is to be read to its end or closed.
@@ -121,7 +126,7 @@ class TargetCalls:
         self, plan: Plan, targets: tuple[Target, ...], begun: tuple[ClusterGate, ExchangeMachine]
     ) -> AdoptedDispatch:
         """Return who goes on with the dispatch that somebody else has begun."""
-        served = self._record.served
+        served = self.record.served
         return self._opened(AdoptedDispatch(self._work(plan, targets, served), served, begun))
 
     def _opened(self, dispatch: AnyDispatch) -> AnyDispatch:
@@ -134,7 +139,7 @@ class TargetCalls:
         if program is None or outgoing is None:
             raise GatewayError("internal", "targets can be called from the aggregate stage on")
         # Of several targets none may speak before it is chosen.
-        interim = self.on_interim if len(targets) == 1 and served is self._record.served else None
+        interim = self.on_interim if len(targets) == 1 and served is self.record.served else None
         return Work(
             plan,
             targets,

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from .errors import GatewayError
 from .exchange.message import Response
+
+if TYPE_CHECKING:
+    from .exchange.exchange import Exchange
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +130,15 @@ class Store(Protocol):
 
 @dataclass(slots=True)  # not frozen, as it is made for one exchange: that would take three times as long
 class Hit:
-    """Answer from the cache. `status` stands in `x-headgate-cache` and the log."""
+    """Answer from the cache. `status` stands in `x-headgate-cache` and the log.
+
+    `behind` says what is to be fetched meanwhile, for nobody but its store: it is called once, with an exchange of its
+    own for the same request, and may set conditions there. Not called where too many are fetched so.
+    """
 
     response: Response
     status: str = "hit"
+    behind: Callable[[Exchange], Miss | None] | None = None
 
 
 @dataclass(slots=True)

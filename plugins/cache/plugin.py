@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 
 from ...ext.cache_core import Reason
@@ -21,6 +22,7 @@ from .flight import Flight, Flights, Landing
 from .key import key_of, related_uris, uri_of
 from .lookup import Lookup
 from .memory import Memory
+from .renewal import unset_condition
 from .revision import HeadStore, Revision
 from .shelf import OpenFillings, Shelf
 from .vary import Selector
@@ -148,33 +150,43 @@ class Cache:
             return ""
         return "request" if rules.is_fresh(age_s, entry.lifetime_s) else "stale"
 
-    def _hit(self, lookup: Lookup, entry: Entry) -> Hit:
+    def _hit(self, lookup: Lookup, entry: Entry, behind: Callable[[Exchange], Miss | None] | None = None) -> Hit:
         exchange, age_s = lookup.exchange, lookup.age_s
         self.shelf.memory.touch(entry, exchange.now())
         if lookup.is_collapsed:
             field, status = answers.forwarded("uri-miss", "; collapsed"), "collapsed"
         else:
             field, status = answers.hit(int(entry.lifetime_s - age_s)), "hit"
-        return Hit(answers.from_entry(entry, lookup.asked, exchange.request.method, age_s, field), status)
+        return Hit(answers.from_entry(entry, lookup.asked, exchange.request.method, age_s, field), status, behind)
 
     def _fetch(self, lookup: Lookup) -> Hit | Miss | Flight:
         """Lead, or go alone; return the fetch to follow where another request has begun it.
 
-        A stale answer that may be given meanwhile is.
+        A stale answer that may be given meanwhile is, and a newer one fetched behind it.
         """
         flights, now = self.shelf.flights, lookup.exchange.now()
         key = self._flight_key(lookup)
+        if lookup.entry is not None and lookup.may_have_stale(lookup.entry):
+            behind = None if flights.of(key) is not None else partial(self._renew_behind, lookup, key)
+            return self._hit(lookup, lookup.entry, behind)
         if lookup.why == "request" or not self._config.single_flight or flights.is_marked(key, now):
             return self._miss(lookup, None)
         flight = flights.of(key)
         if flight is None:
             # What answers a condition of this request answers no other.
             return self._miss(lookup, None if lookup.asked.is_conditional else flights.lead(key, now))
-        if lookup.entry is not None and lookup.may_have_stale(lookup.entry):
-            return self._hit(lookup, lookup.entry)
         if not flights.may_follow(flight, self._until(lookup, flight), now):
             return self._miss(lookup, None)
         return flight
+
+    def _renew_behind(self, lookup: Lookup, key: tuple[object, ...], own: Exchange) -> Miss | None:
+        """Have a stale answer fetched anew that was given already, unless somebody does so."""
+        flight = self.shelf.flights.lead(key, own.now())
+        if flight is None:
+            return None
+        unset_condition(own.request.fields)  # what answers the client's says nothing of the stored answer
+        renewing = replace(lookup, exchange=own, selector=Selector(own.request.fields, self._normalised), filling=None)
+        return self._miss(renewing, flight)
 
     async def _follow(self, lookup: Lookup, flight: Flight) -> Hit | Miss:
         """Wait for another request's fetch, and for the next where nothing came of it."""

@@ -22,13 +22,18 @@ def set_condition(fields: Fields, entry: Entry) -> bool:
     is_tagged = rules.is_entity_tag(etag)
     if not is_tagged and modified is None:
         return False
-    for name in _CONDITIONS:
-        fields.remove(name)
+    unset_condition(fields)
     if is_tagged and etag is not None:
         fields.raw.append((b"If-None-Match", etag.encode("latin-1")))
     if modified is not None:
         fields.raw.append((b"If-Modified-Since", modified.encode("latin-1")))
     return True
+
+
+def unset_condition(fields: Fields) -> None:
+    """Ask for the answer, whatever the client has."""
+    for name in _CONDITIONS:
+        fields.remove(name)
 
 
 def is_about(entry: Entry, fields: Fields) -> bool:

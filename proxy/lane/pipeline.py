@@ -11,7 +11,7 @@ from ..pipeline import Pipeline, rejected
 from ..snapshot import RouteProgram
 from ..stages import Waiting
 from ..targets import TargetCalls
-from ..verdicts import Miss
+from ..verdicts import Hit, Miss
 from .body import WholeBody
 
 
@@ -22,7 +22,14 @@ def is_inline(program: RouteProgram) -> bool:
     return is_plain and all(chain.is_inline for chain in chains.values())
 
 
-async def _known(verdict: Miss) -> Miss:
+def _needs_task(verdict: Hit | Miss | Waiting | None) -> bool:
+    """Whether a cache has the last word on what the targets say, or wants something fetched beside its answer."""
+    if type(verdict) is Hit:
+        return verdict.behind is not None
+    return type(verdict) is Miss and verdict.revise is not None
+
+
+async def _known(verdict: Hit | Miss | None) -> Hit | Miss | None:
     return verdict
 
 
@@ -58,8 +65,8 @@ class InlinePipeline(Pipeline):
         if own is not None or not (chain := chains["cache"]).is_used:
             return own
         verdict = chain.first_inline(exchange)
-        if type(verdict) is Miss and verdict.revise is not None:
-            verdict = Waiting(_known(verdict), None)  # a task asks the targets, and shows the cache what they say
+        if _needs_task(verdict):
+            return Waiting(_known(verdict), None)
         return verdict if isinstance(verdict, Waiting) else self._looked_up(verdict)
 
     def _change_request_now(self, program: RouteProgram) -> None:
@@ -82,10 +89,10 @@ class InlinePipeline(Pipeline):
         program, body = self.program, self._body
         assert program is not None and isinstance(body, WholeBody)
         if not self._is_aggregating:
+            self.calls = calls
             own = self._looked_up(await waiting)
             if own is not None:
                 return own
-            self.calls = calls
             return await self._asked(program, calls, self.rescan(program, body))
         own = self._aggregated(program, await waiting)
         if own is None and not calls.is_prepared:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .script import ETAG, NO_ANSWER, Script, Step, asks, cc, confirms, fails, fill, script
+from ...unit.plugins.cache.stand import Ask, Origin
+from .script import ETAG, NO_ANSWER, Script, Step, asks, cc, confirms, fails, fill, script, with_fields
 
 HELLO = b"hello"
 STORED = cc("max-age=60", more=(ETAG,))
@@ -57,6 +58,52 @@ MAX_STALE = [
            Step("forwarded", ask=asks("max-stale=100"), wait_s=65)),
     script("max-stale-no-cache-answer", "RFC 9111 §5.2.2.4", fill(cc("no-cache, max-age=60", more=(ETAG,))),
            Step("forwarded", ask=asks("max-stale=100"), wait_s=1)),
+]  # fmt: skip
+
+KEPT = cc("max-age=60, stale-while-revalidate=100")
+TAGGED = cc("max-age=60, stale-while-revalidate=100", more=(ETAG,))
+NEW = cc("max-age=60", pieces=(b"new",))
+
+WHILE = [
+    script("at-once", "RFC 5861 §3: served while it is revalidated, without blocking", fill(KEPT),
+           Step("hit", (NEW,), wait_s=61, body=HELLO, shows=(("Cache-Status", "headgate; hit; ttl=-1"), ("Age", "61"))),
+           Step("hit", wait_s=1, body=b"new")),
+    script("slow-origin", "RFC 5861 §3: others are served meanwhile, too, and nobody asks twice", fill(KEPT),
+           Step("hit", (cc("max-age=60", pieces=(b"new",), delay_s=30),), wait_s=61),
+           Step("hit", wait_s=20, body=HELLO), Step("hit", wait_s=20, body=b"new")),
+    script("window", "RFC 5861 §3: not after that", fill(KEPT), Step("forwarded", (NEW,), wait_s=161, body=b"new")),
+    script("last-second", "RFC 5861 §3", fill(KEPT), Step("hit", (NEW,), wait_s=159.5, body=HELLO)),
+    script("confirmed-behind", "RFC 9111 §4.3.4: by a 304", fill(TAGGED),
+           Step("hit", (confirms(ETAG),), wait_s=61, body=HELLO),
+           Step("hit", wait_s=1, body=HELLO, shows=(("Age", "1"),))),
+    script("failure-behind", "RFC 5861 §3: tried again with the next request", fill(KEPT),
+           Step("hit", (fails(),), wait_s=61), Step("hit", (NEW,), wait_s=1, body=HELLO),
+           Step("hit", wait_s=1, body=b"new")),
+    script("silence-behind", "RFC 5861 §3", fill(KEPT), Step("hit", (NO_ANSWER,), wait_s=61),
+           Step("hit", (NEW,), wait_s=1, body=HELLO), Step("hit", wait_s=1, body=b"new")),
+    script("client-condition", "RFC 9111 §4.3.2: evaluated against what is given", fill(TAGGED),
+           Step("304", (NEW,), with_fields(("If-None-Match", '"v1"')), wait_s=61), Step("hit", wait_s=1, body=b"new")),
+    script("client-condition-is-not-sent", "RFC 9111 §4.3.1: what answers it confirms nothing stored", fill(KEPT),
+           Step("hit", (NEW,), with_fields(("If-None-Match", '"v1"')), wait_s=61), Step("hit", wait_s=1, body=b"new")),
+    script("request-no-cache", "RFC 9111 §5.2.1.4", fill(KEPT), Step("forwarded", ask=asks("no-cache"), wait_s=61)),
+    script("request-max-age", "RFC 9111 §5.2.1.1", fill(KEPT), Step("forwarded", ask=asks("max-age=60"), wait_s=61)),
+    script("request-min-fresh", "RFC 9111 §5.2.1.3", fill(KEPT), Step("forwarded", ask=asks("min-fresh=1"), wait_s=61)),
+    script("unreadable", "RFC 9111 §1.2.2", fill(cc("max-age=60, stale-while-revalidate=x")),
+           Step("forwarded", wait_s=61)),
+    script("without-single-flight", "RFC 5861 §3: not a matter of waiting", fill(KEPT),
+           Step("hit", (NEW,), wait_s=61), Step("hit", wait_s=1, body=b"new"), single_flight=False),
+    *(
+        script(f"{name}-forbids", f"RFC 9111 {source}",
+               fill(cc(f"max-age=60, stale-while-revalidate=100, {directive}")),
+               Step("forwarded", wait_s=61))
+        for name, directive, source in (("must-revalidate", "must-revalidate", "§5.2.2.2"),
+            ("proxy-revalidate", "proxy-revalidate", "§5.2.2.8"), ("s-maxage", "s-maxage=60", "§5.2.2.10"))
+    ),
+    script("changed-meanwhile", "RFC 9111 §4.4: what an unsafe request outdates is not stored", fill(KEPT),
+           Step("hit", (cc("max-age=60", pieces=(b"old",), delay_s=30),), wait_s=61),
+           Step("", (Origin((), 204, ()),), Ask(method="PUT", body=b"x"), wait_s=10), Step("forwarded", wait_s=30)),
+    script("not-kept", "RFC 9111 §4.2.4: nothing is kept here", fill(KEPT), Step("forwarded", wait_s=61),
+           keep_stale="0s"),
 ]  # fmt: skip
 
 IF_ERROR = [

@@ -8,7 +8,7 @@ from .pairs_storing import AUTHORIZATION, STATUSES, STORING, VARYING
 from .script import Case, Script
 from .scripts_answers import DIRECTIVES, FIELDS, SPEAKS
 from .scripts_selection import CHANGES, HEAD, PERMITTED, RANGES, VARIANTS
-from .scripts_stale import IF_ERROR, MAX_STALE
+from .scripts_stale import IF_ERROR, MAX_STALE, WHILE
 from .scripts_targeted import TARGETED
 from .scripts_validation import CONDITIONAL, UPDATES
 
@@ -16,6 +16,7 @@ TOPICS: dict[str, list[Script]] = {
     "validation": CONDITIONAL,
     "freshening": UPDATES,
     "max-stale": MAX_STALE,
+    "stale-while-revalidate": WHILE,
     "stale-if-error": IF_ERROR,
     "targeted": TARGETED,
     "directive": DIRECTIVES,

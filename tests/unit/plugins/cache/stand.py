@@ -144,6 +144,7 @@ class Stand:
         self.num_forwarded = 0
         self.max_at_once = 0
         self._num_open = 0
+        self.behind: set[asyncio.Task[Seen]] = set()  # what is fetched for the cache alone
 
     @staticmethod
     def wall() -> float:
@@ -159,10 +160,20 @@ class Stand:
         verdict = await look_up(self.cache, exchange)
         if isinstance(verdict, Hit):
             self.cache.headgate_response_head(exchange, verdict.response)
+            if verdict.behind is not None:
+                self._begin_behind(ask, verdict.behind, list(origins))
             body = verdict.response.body
             assert isinstance(body, bytes)
             return Seen(verdict.response, body, verdict.status, False, began_at, exchange.now())
         return await self._forward(exchange, verdict, list(origins or (Origin(),)), began_at)
+
+    def _begin_behind(self, ask: Ask, behind: Callable[[Exchange], Miss | None], origins: list[Origin]) -> None:
+        own = exchange_for(ask)
+        miss = behind(own)
+        if miss is not None:
+            task = asyncio.ensure_future(self._forward(own, miss, origins, own.now()))
+            self.behind.add(task)
+            task.add_done_callback(self.behind.discard)
 
     async def _forward(self, exchange: Exchange, verdict: Miss | None, origins: list[Origin], began_at: float) -> Seen:
         self.num_forwarded += 1
