@@ -15,6 +15,7 @@ from .config.dump import dump
 from .config.schema_listener import Admin as AdminConfig
 from .gateway import Gateway
 from .observe.metrics import CONTENT_TYPE
+from .operation import Operate, arguments_of, operation_of
 from .reload import ReloadError
 
 if TYPE_CHECKING:
@@ -61,13 +62,14 @@ class AdminCalls:
 
     async def answer(self, head: RequestHead) -> AdminAnswer:
         """Return the answer to a request. Its body, if it has one, is not looked at."""
-        path = origin_form(head.method, head.target).partition(b"?")[0]
+        path, _, query = origin_form(head.method, head.target).partition(b"?")
         refusal = None if path in _OPEN else self._refusal(head)
         if refusal is not None:
             return refusal
-        if path not in self._calls:
+        found = self._calls.get(path) or self._operation(path.decode("latin-1"), query.decode("latin-1"))
+        if found is None:
             return AdminAnswer(404, b"404: Not Found", "text/plain; charset=utf-8")
-        methods, call = self._calls[path]
+        methods, call = found
         if head.method not in methods:
             allow = ((b"Allow", b",".join(methods)),)
             return AdminAnswer(405, b"405: Method Not Allowed", "text/plain; charset=utf-8", allow)
@@ -101,6 +103,11 @@ class AdminCalls:
         if self._config.token is None or scheme.lower() != b"bearer":
             return False
         return hmac.compare_digest(credential.strip(), self._config.token.reveal().encode())
+
+    def _operation(self, path: str, query: str) -> tuple[tuple[bytes, ...], Call] | None:
+        """Return the call that a plugin answers, if one does."""
+        found = operation_of(self._gateway.snapshot.instances, path)
+        return None if found is None else (_CHANGE, partial(_operated, *found, query))
 
     async def _livez(self) -> AdminAnswer:
         return AdminAnswer(200, b"alive\n", "text/plain; charset=utf-8")
@@ -140,6 +147,13 @@ async def _reload_with(reloader: Reloader) -> AdminAnswer:
     try:
         return AdminAnswer(200, orjson.dumps({"version": await reloader.reload_all()}))
     except ReloadError as error:
+        return _problem(422, str(error))
+
+
+async def _operated(operate: Operate, action: str, query: str) -> AdminAnswer:
+    try:
+        return AdminAnswer(200, orjson.dumps(operate(action, arguments_of(query))))
+    except ValueError as error:
         return _problem(422, str(error))
 
 

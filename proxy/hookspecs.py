@@ -6,6 +6,7 @@ plugin takes no settings and is made as `Plugin()`). A nested `RouteOptions` mod
 the checked instance is found in `exchange.route.options[name]`. Hooks are methods marked with `hookimpl`. On a reload
 an instance whose configuration did not change is kept, with its state; a replaced one is given to its successor in
 `headgate_configure` and then, once the last exchange that uses it has ended, closed by `close()` if it has one.
+A method `operate(action, arguments)`, if it has one, answers `POST /plugins/NAME/ACTION?…` at the admin address.
 
 Stage hooks take one argument, `exchange`, and may be `def` or `async def`. A `def` hook must not block; one of `cache`
 or `aggregate` may return an awaitable of its answer where it has to wait.

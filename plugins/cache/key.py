@@ -68,13 +68,20 @@ def related_uris(uri: Uri, fields: Fields) -> Iterator[Uri]:
                 yield related
 
 
-def _resolved(base: str, reference: str) -> Uri | None:
+def uri_from(absolute: str) -> Uri | None:
+    """Return the URI that is written so; None for what is none."""
     try:
-        scheme, authority, _, _, _ = urlsplit(urljoin(base, reference))
+        scheme, authority, _, _, _ = urlsplit(absolute)
     except ValueError:  # such as a bracket without its pair
         return None
-    absolute = urljoin(base, reference).partition("#")[0]
-    return Uri(scheme, _authority(scheme, authority), _path_and_query(absolute))
+    return Uri(scheme, _authority(scheme, authority), _path_and_query(absolute.partition("#")[0]))
+
+
+def _resolved(base: str, reference: str) -> Uri | None:
+    try:
+        return uri_from(urljoin(base, reference))
+    except ValueError:
+        return None
 
 
 def _path_and_query(absolute: str) -> str:

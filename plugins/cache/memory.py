@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ...ext.cache_core import CacheCore, Policy, Reason
 from .entry import Entry
@@ -108,6 +108,13 @@ class Memory:
         for entry in entries:
             self._core.delete(entry.place)
         return len(entries)
+
+    def evict(self, is_meant: Callable[[Key], bool]) -> int:
+        """Give up every entry whose key is meant; return their number. Cost: linear in the keys."""
+        meant = [entry for key, entries in self._by_key.items() if is_meant(key) for entry in entries]
+        for entry in meant:
+            self._core.delete(entry.place)
+        return len(meant)
 
     def reserve(self, size_bytes: int, now: float) -> bool:
         """Set bytes aside for an answer that is being collected; False where too many are already."""

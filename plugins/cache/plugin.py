@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -17,6 +17,7 @@ from . import answers, rules
 from .asked import has_credential, read_asked
 from .config import CacheConfig, CacheRouteOptions
 from .entry import Entry
+from .evict import meant_by
 from .filling import Filling, Policy, Wanted
 from .flight import Flight, Flights, Landing
 from .key import key_of, related_uris, uri_of
@@ -80,6 +81,12 @@ class Cache:
         left = show(Gauge("headgate_cache_evicted_entries", "Answers that have left the cache.", ("plugin", "reason")))
         for reason in Reason:
             left.set(partial(self._num_left, reason), self._name, reason.name.lower())
+
+    def operate(self, action: str, arguments: Mapping[str, str]) -> Mapping[str, object]:
+        """Answer an operator's call: `evict`. Raises: ValueError. Cost: linear in what is stored."""
+        if action != "evict":
+            raise ValueError(f"expected the action `evict`, got {action!r}")
+        return {"evicted": self.shelf.evict(meant_by(arguments))}
 
     @hookimpl
     def headgate_cache(self, exchange: Exchange) -> Hit | Miss | Awaitable[Hit | Miss] | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .flight import Flights
-from .key import Uri
+from .key import Key, Uri
 from .memory import Memory
 
 if TYPE_CHECKING:
@@ -42,6 +42,13 @@ class OpenFillings:
         if not fillings:
             del self._by_uri[uri]
 
+    def spoil_all(self, is_meant: Callable[[Key], bool]) -> None:
+        """Keep what is being collected under a key that is meant from being stored. Cost: linear in their number."""
+        collecting = [filling for fillings in self._by_uri.values() for filling in fillings]
+        for filling in collecting:
+            if is_meant(filling.wanted.key):
+                filling.spoil()
+
     def spoil(self, uri: Uri) -> None:
         """Keep what is being collected for `uri` from being stored."""
         for filling in list(self._by_uri.get(uri, ())):
@@ -69,3 +76,8 @@ class Shelf:
         """Forget every answer of a URI, and those on their way. Source: RFC 9111 §4.4."""
         self.memory.invalidate(uri)
         self.open.spoil(uri)
+
+    def evict(self, is_meant: Callable[[Key], bool]) -> int:
+        """Forget every answer under a key that is meant, and those on their way; return how many were stored."""
+        self.open.spoil_all(is_meant)
+        return self.memory.evict(is_meant)

@@ -17,6 +17,8 @@ from ...upstream import Call, Upstream, upstream
 
 PEPPER = "a pepper of the tests"
 FRESH = "Cache-Control: max-age=60"
+ADMIN = {"address": "127.0.0.1:0", "token": "env:TOKEN", "hosts": ["gate.test"]}
+BEARER = "Authorization: Bearer secret-of-the-test"
 
 
 @contextlib.asynccontextmanager
@@ -26,11 +28,12 @@ async def cached(*urls: str, **more: Any) -> AsyncIterator[RunningGateway]:
         "clusters": {f"t{place}": {"endpoints": [url]} for place, url in enumerate(urls)},
         "plugins": {"cache": None, **more.pop("plugins", {})},
         "stages": {"cache": ["cache"], "response_head": ["cache"], **more.pop("stages", {})},
+        **({"admin": more.pop("admin")} if "admin" in more else {}),
         "routes": [
             {"name": "all", "match": {"path": "/{*rest}"}, "targets": [f"t{n}" for n in range(len(urls))], **more}
         ],
     }
-    async with gateway(config, PEPPER=PEPPER) as gate:
+    async with gateway(config, PEPPER=PEPPER, TOKEN="secret-of-the-test") as gate:
         yield gate
 
 
@@ -286,3 +289,29 @@ def test_fields_of_one_connection_are_not_stored() -> None:
         assert answer.field("x-kept") == "1"
         assert answer.field("x-hop") is answer.field("keep-alive") is None
     assert answer.field("proxy-authenticate") is None
+
+
+def test_operator_gives_answers_up() -> None:
+    async def main() -> list[Answer]:
+        async with upstream(fresh) as served, cached(served.url, admin=ADMIN) as gate:
+            for path in ("/a", "/a/b", "/c"):
+                await fetch(gate.port, "GET", path)
+            calls = [
+                await fetch(gate.admin_port, method, f"/plugins/{call}", None, *fields)
+                for method, call, *fields in (
+                    ("POST", "cache/evict?prefix=/a"),
+                    ("GET", "cache/evict?prefix=/a", BEARER),
+                    ("POST", "cache/evict", BEARER),
+                    ("POST", "none/evict?all=true", BEARER),
+                    ("POST", "cache/evict?prefix=/a", BEARER),
+                    ("POST", "cache/evict?prefix=/a", BEARER),
+                )
+            ]
+            again = [await fetch(gate.port, "GET", path) for path in ("/a", "/a/b", "/c")]
+            assert [answer.field("x-headgate-cache") for answer in again] == ["miss", "miss", "hit"]
+            return calls
+
+    refused, wrong_method, unclear, unknown, first, second = asyncio.run(main())
+    assert [answer.status for answer in (refused, wrong_method, unclear, unknown)] == [401, 405, 422, 404]
+    assert json.loads(unclear.body)["detail"] == "expected at least one of url, prefix, tenant, all, got none"
+    assert [json.loads(answer.body) for answer in (first, second)] == [{"evicted": 2}, {"evicted": 0}]
