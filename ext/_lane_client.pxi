@@ -174,6 +174,24 @@ cdef class Downstream(Connection):
         cdef double until = <double>self._loop.time() + <double>self.settings.body_timeout_s
         return self._watch_at(min(until, <double>self.serving.deadline), BODY_LATE)
 
+    def hold_body(self):
+        """Take no more of the body for now; what comes all the same is held, and little of it."""
+        self._phase = BUSY
+        self._watch = NOTHING
+
+    def release_body(self):
+        """Go on with the body."""
+        if self._is_lost or self._phase != BUSY:
+            return
+        self._phase = IN_BODY
+        if self._is_paused:
+            self._is_paused = False
+            self._stop_leave_watch()
+            self.transport.resume_reading()
+        self._wait_for_body()
+        if PyBytes_GET_SIZE(self._held) and not self._is_advancing:
+            self._advance()
+
     @property
     def received_bytes(self):
         """How much has come of a body that has not come as a whole."""

@@ -8,8 +8,8 @@ an instance whose configuration did not change is kept, with its state; a replac
 `headgate_configure` and then, once the last exchange that uses it has ended, closed by `close()` if it has one.
 A method `operate(action, arguments)`, if it has one, answers `POST /plugins/NAME/ACTION?…` at the admin address.
 
-Stage hooks take one argument, `exchange`, and may be `def` or `async def`. A `def` hook must not block; one of `cache`
-or `aggregate` may return an awaitable of its answer where it has to wait.
+Stage hooks take one argument, `exchange`, and may be `def` or `async def`. A `def` hook must not block; one of `auth`,
+`request`, `cache` or `aggregate` may return an awaitable of its answer where it has to wait.
 Order between stages is fixed; within a stage it is the list in the configuration. In every stage None means
 "no opinion, ask the next"; the first other answer ends the stage.
 
@@ -95,10 +95,10 @@ class StageRule:
 
 # The order in which the stages run.
 STAGES: dict[str, StageRule] = {
-    "auth": StageRule("headgate_auth", (Identity, Reject), True, "stage_failed"),
+    "auth": StageRule("headgate_auth", (Identity, Response, Reject), True, "stage_failed", may_wait=True),
     "route": StageRule("headgate_route", (Route, Reject)),
     "ratelimit": StageRule("headgate_ratelimit", (Reject, Reservation), True, "stage_unavailable"),
-    "request": StageRule("headgate_request", (Reject,)),
+    "request": StageRule("headgate_request", (Reject,), may_wait=True),
     "cache": StageRule("headgate_cache", (Hit, Miss), may_wait=True),
     "aggregate": StageRule("headgate_aggregate", (Response, Reject), may_wait=True),
     "response_head": StageRule("headgate_response_head", ()),
@@ -122,9 +122,10 @@ class Hookspecs:
         """Register metrics of the plugin. Set-up hook, `def` only; called once per instance."""
 
     @hookspec
-    def headgate_auth(self, exchange: Exchange) -> Identity | Reject | None:
+    def headgate_auth(self, exchange: Exchange) -> Identity | Response | Reject | None:
         """Say who asks, from the request's head. Runs first, before any byte of the body is read.
 
+        A Response answers what needs no identity, as a preflight of CORS. May wait, as `cache` may.
         If every auth plugin of the route is silent the exchange ends with 401. Fails closed: an exception is a 500.
         """
 
@@ -145,7 +146,10 @@ class Hookspecs:
 
     @hookspec
     def headgate_request(self, exchange: Exchange) -> Reject | None:
-        """Change the request, once per exchange: every attempt sees the result. Every plugin of this stage runs."""
+        """Change the request, once per exchange: every attempt sees the result. Every plugin of this stage runs.
+
+        May wait, as for a body that has not come yet: a `def` hook may return an awaitable.
+        """
 
     @hookspec
     def headgate_cache(self, exchange: Exchange) -> Hit | Miss | None:

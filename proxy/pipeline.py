@@ -39,12 +39,18 @@ class Pipeline:
         """Return the answer, from a cache, a plugin, or the targets. Raises: GatewayError."""
         self.calls = calls
         program = self.matched(*self._snapshot.match(self._exchange.request))
-        await self._authenticate(program)
+        early = await self._authenticate(program)
+        if early is not None:
+            return early
         body_scan = await self._read_model(program)
         await self._route(program)
         self._authorize(program.reads_model and not self._body.is_empty)
         await self._admit(program)
         await self._change_request(program)
+        return await self._answer_changed(program, body_scan, calls)
+
+    async def _answer_changed(self, program: RouteProgram, body_scan: BodyScan | None, calls: TargetCalls) -> Response:
+        """Go on with the request as the targets are to see it. Raises: GatewayError."""
         own = answer_as_last_hop(self._exchange.request) or await self._look_up(program)
         if own is not None:
             return own
@@ -67,23 +73,27 @@ class Pipeline:
         self._body.limit(program.replay_buffer_bytes, program.view.body_limit_bytes)
         return program
 
-    async def _authenticate(self, program: RouteProgram) -> None:
+    async def _authenticate(self, program: RouteProgram) -> Response | None:
         chain = program.chains["auth"]
         if not chain:
-            return
-        self._authenticated(program, await chain.first(self._exchange))
+            return None
+        return self._authenticated(program, await chain.first(self._exchange))
 
-    def _authenticated(self, program: RouteProgram, verdict: Identity | Reject | None) -> None:
+    def _authenticated(self, program: RouteProgram, verdict: Identity | Response | Reject | None) -> Response | None:
+        """Take the verdict; return the answer to what needs no identity. Raises: GatewayError."""
         if verdict is None:
             raise GatewayError(
                 "unauthenticated", "no auth plugin knew the credential", fields=((b"WWW-Authenticate", b"Bearer"),)
             )
         if isinstance(verdict, Reject):
             raise rejected(verdict)
+        if isinstance(verdict, Response):
+            return verdict
         self._exchange.identity = verdict
         self._exchange.priority = capped(self._exchange.asked_priority, verdict.max_priority)
         if not verdict.may_use_route(program.view.name):
             raise GatewayError("forbidden", f"identity {verdict.key_id} may not use route {program.view.name}")
+        return None
 
     async def _read_model(self, program: RouteProgram) -> BodyScan | None:
         if not program.reads_model or self._body.is_empty:
@@ -135,7 +145,11 @@ class Pipeline:
         chain = program.chains["request"]
         if not chain:
             return
-        async for verdict in chain.each(self._exchange):
+        self._changed(await chain.first(self._exchange))
+
+    def _changed(self, verdict: Reject | None) -> None:
+        """Take what came of asking every plugin: only a refusal is an answer, and it ends the stage."""
+        if verdict is not None:
             raise rejected(verdict)
 
     async def _look_up(self, program: RouteProgram) -> Response | None:

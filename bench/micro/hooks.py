@@ -60,6 +60,9 @@ class _Body:
     async def read(self, limit_bytes: int) -> bytes:
         return b""
 
+    def arrived(self, limit_bytes: int) -> bytes | None:
+        return b""
+
     def replace(self, data: bytes) -> None:
         raise RuntimeError("expected no stage to replace the body")
 

@@ -134,12 +134,23 @@ class ClientBody:
         except _BROKEN as error:
             raise GatewayError("bad_request", f"the transfer coding of the body is broken: {error}") from None
 
+    def arrived(self, limit_bytes: int) -> bytes | None:
+        """Return the whole body where nothing of it has to be waited for; else None.
+
+        Raises: GatewayError `body_too_large`.
+        """
+        self.take_arrived()
+        return self._whole(limit_bytes) if self.replay.is_complete else None
+
     async def read(self, limit_bytes: int) -> bytes:
         """Return the whole body, and keep it for dispatch. Raises: as `more`."""
         self.take_arrived()
         while await self.more():
             if self.replay.size_bytes > limit_bytes:
                 raise GatewayError("body_too_large", f"expected at most {limit_bytes} bytes to inspect")
+        return self._whole(limit_bytes)
+
+    def _whole(self, limit_bytes: int) -> bytes:
         if self.replay.size_bytes > limit_bytes:
             raise GatewayError("body_too_large", f"expected at most {limit_bytes} bytes to inspect")
         return self.replay.joined()

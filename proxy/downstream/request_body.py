@@ -48,5 +48,8 @@ class RequestBody(Protocol):
     async def read(self, limit_bytes: int) -> bytes:
         """Return the whole body, and keep it for dispatch. Raises: GatewayError."""
 
+    def arrived(self, limit_bytes: int) -> bytes | None:
+        """Return the whole body where nothing of it has to be waited for; else None. Raises: GatewayError."""
+
     def replace(self, data: bytes) -> None:
         """Send `data` upstream in place of the client's body."""

@@ -26,6 +26,9 @@ class Body(Protocol):
         Raises: GatewayError `body_too_large` past `limit_bytes`, `body_timeout`, `client_gone`, `bad_request`.
         """
 
+    def arrived(self, limit_bytes: int) -> bytes | None:
+        """Return the whole body as `read` does, where nothing of it has to be waited for; else None."""
+
     def replace(self, data: bytes) -> None:
         """Send `data` upstream in place of the client's body."""
 

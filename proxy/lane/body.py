@@ -71,6 +71,10 @@ class WholeBody:
         """Return the whole body. Raises: GatewayError `body_too_large`."""
         return self.read_now(limit_bytes)
 
+    def arrived(self, limit_bytes: int) -> bytes | None:
+        """Return the whole body. Raises: GatewayError `body_too_large`."""
+        return self.read_now(limit_bytes)
+
     def read_now(self, limit_bytes: int) -> bytes:
         """Return the whole body, which must have come. Raises: GatewayError `body_too_large`."""
         if len(self.data) > limit_bytes:

@@ -7,11 +7,11 @@ from ..body_scan import scan
 from ..courses import in_order
 from ..exchange.message import Response
 from ..max_forwards import answer_as_last_hop
-from ..pipeline import Pipeline, rejected
+from ..pipeline import Pipeline
 from ..snapshot import RouteProgram
 from ..stages import Waiting
 from ..targets import TargetCalls
-from ..verdicts import Hit, Miss
+from ..verdicts import Hit, Identity, Miss, Reject
 from .body import WholeBody
 
 
@@ -22,31 +22,35 @@ def is_inline(program: RouteProgram) -> bool:
     return is_plain and all(chain.is_inline for chain in chains.values())
 
 
-def _needs_task(verdict: Hit | Miss | Waiting | None) -> bool:
+def _needs_task(verdict: Hit | Miss) -> bool:
     """Whether a cache has the last word on what the targets say, or wants something fetched beside its answer."""
-    if type(verdict) is Hit:
-        return verdict.behind is not None
-    return type(verdict) is Miss and verdict.revise is not None
+    return (verdict.behind if isinstance(verdict, Hit) else verdict.revise) is not None
 
 
-async def _known(verdict: Hit | Miss | None) -> Hit | Miss | None:
+async def _known(verdict: Hit | Miss) -> Hit | Miss:
     return verdict
 
 
 class InlinePipeline(Pipeline):
     """Leads one exchange to its answer, or to its targets."""
 
-    __slots__ = ("_is_aggregating", "body_scan")
+    __slots__ = ("_waiting_stage", "body_scan")
 
     body_scan: BodyScan | None
 
-    def authenticate(self, program: RouteProgram) -> None:
-        """Ask who it is. Raises: GatewayError."""
+    def authenticate(self, program: RouteProgram) -> Response | Waiting | None:
+        """Ask who it is; return an answer that needs no identity, or what is to be waited for. Raises: GatewayError."""
         self.body_scan = None
-        self._is_aggregating = False
+        self._waiting_stage = ""
         chain = program.chains["auth"]
-        if chain.is_used:
-            self._authenticated(program, chain.first_inline(self._exchange))
+        if not chain.is_used:
+            return None
+        verdict = chain.first_inline(self._exchange)
+        return verdict if isinstance(verdict, Waiting) else self._authenticated(program, verdict)
+
+    def known(self, program: RouteProgram, verdict: Identity | Response | Reject | None) -> Response | None:
+        """Take the verdict that was waited for; return an answer that needs no identity. Raises: GatewayError."""
+        return self._authenticated(program, verdict)
 
     def answer_now(self, program: RouteProgram, body: WholeBody) -> Response | Waiting | None:
         """Return the answer, or what has to be waited for; None: the targets are to give it. Raises: GatewayError."""
@@ -60,40 +64,45 @@ class InlinePipeline(Pipeline):
         self._authorize(reads_model)
         for verdict in chains["ratelimit"].each_inline(exchange):
             self._admitted(verdict)
-        self._change_request_now(program)
-        own = answer_as_last_hop(exchange.request)
-        if own is not None or not (chain := chains["cache"]).is_used:
-            return own
-        verdict = chain.first_inline(exchange)
-        if _needs_task(verdict):
-            return Waiting(_known(verdict), None)
-        return verdict if isinstance(verdict, Waiting) else self._looked_up(verdict)
+        program.request_edits.apply(exchange.request.fields)
+        if (chain := chains["request"]).is_used:
+            verdict = chain.first_inline(exchange)
+            if isinstance(verdict, Waiting):
+                self._waiting_stage = "request"
+                return verdict
+            self._changed(verdict)
+        return self._look_up_now(program)
 
-    def _change_request_now(self, program: RouteProgram) -> None:
-        program.request_edits.apply(self._exchange.request.fields)
-        if (chain := program.chains["request"]).is_used:
-            for verdict in chain.each_inline(self._exchange):
-                raise rejected(verdict)
+    def _look_up_now(self, program: RouteProgram) -> Response | Waiting | None:
+        own = answer_as_last_hop(self._exchange.request)
+        if own is not None or not (chain := program.chains["cache"]).is_used:
+            return own
+        self._waiting_stage = "cache"
+        verdict = chain.first_inline(self._exchange)
+        if verdict is None or isinstance(verdict, Waiting):
+            return verdict
+        return Waiting(_known(verdict), None) if _needs_task(verdict) else self._looked_up(verdict)
 
     def aggregate_now(self, program: RouteProgram) -> Response | Waiting | None:
         """Ask whoever answers in place of the targets. Raises: GatewayError."""
         chain = program.chains["aggregate"]
         if not chain.is_used:
             return None
-        self._is_aggregating = True
+        self._waiting_stage = "aggregate"
         verdict = chain.first_inline(self._exchange)
         return verdict if isinstance(verdict, Waiting) else self._aggregated(program, verdict)
 
     async def answer_later(self, waiting: Waiting, calls: TargetCalls) -> Response:
-        """Go on behind a stage that has to wait: the cache's, or the one that answers in place of the targets."""
+        """Go on behind a stage of the request, the cache or an aggregate that has to wait."""
         program, body = self.program, self._body
         assert program is not None and isinstance(body, WholeBody)
-        if not self._is_aggregating:
-            self.calls = calls
+        self.calls = calls
+        if self._waiting_stage == "request":
+            self._changed(await waiting)
+            return await self._answer_changed(program, self.body_scan, calls)
+        if self._waiting_stage == "cache":
             own = self._looked_up(await waiting)
-            if own is not None:
-                return own
-            return await self._asked(program, calls, self.rescan(program, body))
+            return own or await self._asked(program, calls, self.rescan(program, body))
         own = self._aggregated(program, await waiting)
         if own is None and not calls.is_prepared:
             calls.prepare(program, self.body_scan)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...ext.lane import clock, decorate, joined, write_answer
 from ..error_answer import error_response
@@ -16,6 +16,7 @@ from ..snapshot import RouteProgram, Snapshot
 from ..stages import Waiting
 from ..targets import TargetCalls, no_call
 from ..verdicts import Target
+from .asking import Asking, answer_early
 from .body import WholeBody
 from .call import InlineCall
 from .pipeline import InlinePipeline
@@ -41,6 +42,7 @@ class InlineServing:
         "_is_finishing",
         "_params",
         "acceptor",
+        "asking",
         "body",
         "call",
         "connection",
@@ -73,11 +75,11 @@ class InlineServing:
         self.body = WholeBody(arrived.length)
         self.exchange.request.body, self.exchange.models = self.body, snapshot.models
         self.pipeline = InlinePipeline(self.exchange, self.body, self.record, snapshot)
+        self.asking: Asking | None = None
         self.call: InlineCall | None = None
         self._calls: TargetCalls | None = None  # made for whoever wants to wait
-        self.is_kept = arrived.is_kept
         self.is_begun = self.is_chunked = self._is_finishing = self._has_ended = False
-        self.unsent = b""
+        self.is_kept, self.unsent = arrived.is_kept, b""
         self.context = acceptor.context.copy()  # what its hooks set is of this exchange alone
         snapshot.num_exchanges += 1
         acceptor.gateway.observer.num_inflight += 1
@@ -102,25 +104,25 @@ class InlineServing:
 
     def go(self, body: bytes | None) -> None:
         """Begin, with the body where it is there."""
-        self.context.run(self._go, body)
+        self.context.run(self.guarded, self._go, body)
 
     def _go(self, body: bytes | None) -> None:
-        try:
-            self.acceptor.check_address(self.exchange)
-            self.pipeline.matched(self.program, self._params)
-            self.pipeline.authenticate(self.program)
-            if body is not None:
-                self._proceed(body)
-        except Exception as error:
-            self.fail(error)
+        self.acceptor.check_address(self.exchange)
+        self.pipeline.matched(self.program, self._params)
+        early = self.pipeline.authenticate(self.program)
+        if early is not None:
+            answer_early(self, early, body)
+        elif body is not None:
+            self.proceed(body)
 
     def body_came(self, body: bytes) -> None:
         """The whole body is there."""
-        self.context.run(self._body_came, body)
+        self.context.run(self.guarded, self.proceed, body)
 
-    def _body_came(self, body: bytes) -> None:
+    def guarded(self, step: Callable[..., None], *told: Any) -> None:
+        """Take a step; what goes wrong in it ends the exchange."""
         try:
-            self._proceed(body)
+            step(*told)
         except Exception as error:
             self.fail(error)
 
@@ -173,7 +175,8 @@ class InlineServing:
 
     # -- stages
 
-    def _proceed(self, data: bytes) -> None:
+    def proceed(self, data: bytes) -> None:
+        """Go on with a caller that is known, and the whole body."""
         self.body.complete(data)
         found = self.pipeline.answer_now(self.program, self.body)
         if found is None:
@@ -185,7 +188,12 @@ class InlineServing:
             self._dispatch()
         elif isinstance(found, Waiting):
             TakenOver.wait(self, found)
-        elif isinstance(found.body, bytes) and found.status >= 200 and found.status not in _NO_BODY:
+        else:
+            self.give(found)
+
+    def give(self, found: Response) -> None:
+        """Give an answer that no target gave."""
+        if isinstance(found.body, bytes) and found.status >= 200 and found.status not in _NO_BODY:
             self.record.offer(found)
             self._answer(found, found.body)
         else:
@@ -313,6 +321,8 @@ class InlineServing:
         if self._has_ended:
             return
         self._has_ended = True
+        if (asking := self.asking) is not None:
+            asking.cancel()
         record, exchange, observer = self.record, self.exchange, self.acceptor.gateway.observer
         record.received_bytes += self.body.received_bytes
         record.release()

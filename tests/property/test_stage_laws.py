@@ -28,8 +28,8 @@ class Refusal(Reject):
 ANSWERS: list[object] = [None, None, Identity("k", "t"), Route(()), Reservation(), Hit(Response(200)), Miss()]
 ANSWERS += [Response(200), Reject("forbidden"), Refusal("forbidden"), "wrong", RuntimeError("broken")]
 ANSWERS += [GatewayError("client_gone")]
-FIRST = ("auth", "route", "cache", "aggregate")
-EACH = ("ratelimit", "request")
+FIRST = ("auth", "route", "request", "cache", "aggregate")
+EACH = ("ratelimit",)
 EVERY = ("response_head", "log")
 
 

@@ -168,6 +168,26 @@ def test_no_more_is_read_with_so_much_behind_the_request_under_way() -> None:
     assert (transport.is_read, door.is_watching, len(door.served)) == (True, False, 2)
 
 
+def test_a_body_that_is_not_to_come_yet_is_held_like_what_comes_behind_a_request() -> None:
+    door, transport = Watching(new_facts(HeadLimits())), Pausing()
+    door.max_body_bytes = 1 << 20
+    connection: Any = Downstream(door, door.facts, Loop(), "http")  # type: ignore[arg-type]
+    connection.connection_made(transport)
+    body = bytes(range(256)) * 1024
+    connection.data_received(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body))
+    connection.hold_body()
+    connection.data_received(body[: HELD_BYTES - 1])
+    assert (transport.is_read, door.is_watching, connection.received_bytes) == (True, False, 0)
+    connection.data_received(body[HELD_BYTES - 1 : HELD_BYTES])
+    assert (transport.is_read, door.is_watching, connection.received_bytes) == (False, True, 0)
+    connection.release_body()
+    assert (transport.is_read, door.is_watching, connection.received_bytes) == (True, False, HELD_BYTES)
+    connection.data_received(body[HELD_BYTES:] + REQUEST)
+    assert door.served[0].body == body
+    connection.handled(True)
+    assert len(door.served) == 2
+
+
 @pytest.mark.parametrize("number", [1, 9, 10, 15, 16, 255, 256, 4095, 65536])
 def test_sizes_are_written_in_full(number: int) -> None:
     head = write_answer(200, b"OK", [], number, True)

@@ -19,6 +19,9 @@ class NoBody:
     async def read(self, limit_bytes: int) -> bytes:
         return b""
 
+    def arrived(self, limit_bytes: int) -> bytes:
+        return b""
+
     def replace(self, data: bytes) -> None:
         raise AssertionError("a stage replaced a body that is not there")
 

@@ -59,7 +59,8 @@ async def twice(self: object, exchange: Exchange) -> Awaitable[Miss]: ...  # typ
         ("headgate_cache", of_another_stage, f"{CACHED}Identity"),
         ("headgate_cache", wrong_in_part, f"{CACHED}Response"),
         ("headgate_cache", twice, f"{CACHED}Awaitable"),
-        ("headgate_auth", of_another_stage, "expected the return type Identity | Reject | None, got Awaitable"),
+        ("headgate_auth", in_part, "expected the return type Identity | Response | Reject | None, got Hit"),
+        ("headgate_route", of_another_stage, "expected the return type Route | Reject | None, got Awaitable"),
     ],
 )
 def test_what_cannot_be_waited_for_is_refused(
@@ -72,4 +73,4 @@ def test_what_cannot_be_waited_for_is_refused(
 
 
 def test_only_these_stages_wait_for_a_def_hook() -> None:
-    assert {stage for stage, rule in STAGES.items() if rule.may_wait} == {"cache", "aggregate"}
+    assert {stage for stage, rule in STAGES.items() if rule.may_wait} == {"auth", "request", "cache", "aggregate"}

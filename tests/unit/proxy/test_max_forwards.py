@@ -17,6 +17,9 @@ class NoBody:
     async def read(self, limit_bytes: int) -> bytes:
         return b""
 
+    def arrived(self, limit_bytes: int) -> bytes | None:
+        return b""
+
     def replace(self, data: bytes) -> None:
         raise AssertionError("nobody replaces this body")
 

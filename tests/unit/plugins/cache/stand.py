@@ -48,6 +48,9 @@ class SentBody:
         assert len(self.data) <= limit_bytes
         return self.data
 
+    def arrived(self, limit_bytes: int) -> bytes | None:
+        return b""
+
     def replace(self, data: bytes) -> None:
         self.data = data
 
