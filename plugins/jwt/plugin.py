@@ -69,7 +69,7 @@ class Jwt:
     def __init__(self, config: JwtConfig, wall: Callable[[], float] = lambda: datetime.now(UTC).timestamp()) -> None:
         self._config = config
         self._wall = wall
-        self._fetches = Counter("headgate_jwt_key_fetches", "Fetches of the keys of token issuers.", ("issuer", "result"))
+        self._fetches = Counter("headgate_jwt_key_fetches", "Fetches of issuers' keys.", ("issuer", "result"))
         self._issuers = {
             each.issuer: Issuer(name, each, self._keys(name, each)) for name, each in config.issuers.items()
         }
