@@ -92,6 +92,8 @@ _ROWS = (
     Kind("busy", _UP, 503, "the service is busy", "upstream_error", Retryable.YES, "info"),
     Kind("truncated", _UP, 502, "the answer was cut short", "upstream_error", Retryable.YES, "warning"),
     Kind("stalled", _UP, 504, "the answer stalled", "upstream_error", Retryable.NO, "warning"),
+    Kind("no_agreement", _UP, 502, "the services did not agree on an answer", "upstream_error",
+         Retryable.NO, "warning"),
     Kind("answer_too_large", _UP, 502, "the answer's head is larger than allowed", "upstream_error",
          Retryable.NO, "error"),
     # Ours.

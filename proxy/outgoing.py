@@ -17,6 +17,7 @@ from .upstream.attempt import OutgoingHead
 from .upstream.cluster import Cluster, Member
 from .upstream.continuation import FIELD, MEMBER, Continuation, Prefill
 from .upstream.sender import BodySource
+from .upstream.work import RequestWriter
 from .verdicts import Target
 
 OWN = frozenset({b"host", b"content-length", b"via", b"x-request-id", b"traceparent", b"expect", b"http2-settings"})
@@ -72,6 +73,19 @@ class Outgoing:
         body = _Fixed(with_member(body.replay.joined(), MEMBER, cursors), is_replayable=True)
         head = self._head(cluster, member, body)
         return replace(head, fields=[*head.fields, (FIELD, continuation.numerics)]), body
+
+    def request_with(self, data: bytes) -> RequestWriter:
+        """Return who writes the request with another body, as it is, for any target."""
+        body = _Fixed(data, is_replayable=True)
+
+        def request_for(
+            target: Target, cluster: Cluster, member: Member, continuation: Continuation | Prefill | None
+        ) -> tuple[OutgoingHead, BodySource]:
+            head = self._head(cluster, member, body)
+            # It is another request than the one that the client's key names.
+            return replace(head, fields=_without(list(head.fields), "idempotency-key")), body
+
+        return request_for
 
     def _head(self, cluster: Cluster, member: Member, body: BodySource) -> OutgoingHead:
         settings, request = cluster.settings, self._exchange.request

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TypeVar
 
 from .errors import GatewayError
-from .exchange.message import Response
+from .exchange.message import Response, Usage
 from .upstream.work import Served
 from .verdicts import Outcome, Reservation, Settlement, Store
 
@@ -38,6 +38,7 @@ class Record:
         "served",
         "started_at",
         "status",
+        "usages",
     )
 
     def __init__(self, started_at: float) -> None:
@@ -51,6 +52,7 @@ class Record:
         self.sent_bytes = 0
         self.prompt_tokens: int | None = None
         self.completion_tokens: int | None = None
+        self.usages: list[Usage] = []  # of the calls of an aggregate
         self.is_client_gone = False
         self.is_complete = False
         self.is_streamed = False
@@ -115,12 +117,23 @@ class Record:
         is_good = self.is_complete and self.error is None and not is_patched
         _guarded(store.commit if is_good else store.discard)
 
+    def add_usages(self) -> None:
+        """Add what the calls have cost to what the answer has; once."""
+        usages, self.usages = self.usages, []
+        for usage in usages:
+            self.prompt_tokens = _sum(self.prompt_tokens, usage.prompt_tokens)
+            self.completion_tokens = _sum(self.completion_tokens, usage.completion_tokens)
+
     def _settlement(self) -> Settlement:
         error = self.error.kind.name if self.error else None
+        if self.usages:
+            self.add_usages()
         return Settlement(self.status, error, self.prompt_tokens, self.completion_tokens, self.is_client_gone)
 
     def outcome(self, now: float, model: str | None, extra: dict[str, str]) -> Outcome:
         """Return everything the log stage may know."""
+        if self.usages:
+            self.add_usages()
         served, error, started_at, first_byte_at = self.served, self.error, self.started_at, self.first_byte_at
         target, preferred, ends = served.target, served.preferred, served.ends
         return Outcome(  # by place, in the order of its fields: twenty names take longer to pass than to keep
@@ -145,6 +158,10 @@ class Record:
             extra,
             tuple(ends.values()),
         )
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return other if one is None else one if other is None else one + other
 
 
 def _agreed(ask: Callable[[Shown], Said], shown: Shown) -> Said | None:

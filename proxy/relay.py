@@ -56,7 +56,9 @@ class Relay:
     def _begin(self, response: Response) -> None:
         record, exchange = self._record, self._exchange
         is_editing = bool(self._events) and _is_event_stream(response)
-        if exchange.route.is_inference and record.served.progress is None:
+        # What an aggregate's calls have cost was seen as they were read.
+        is_counted = record.served.target is None and bool(record.usages)
+        if exchange.route.is_inference and record.served.progress is None and not is_counted:
             self.usage = UsageTap(response.fields.get("content-type") or "")
         record.status = response.status
         record.is_streamed = _is_event_stream(response)

@@ -15,7 +15,7 @@ from .downstream.request_body import RequestBody
 from .errors import GatewayError
 from .exchange.exchange import Exchange
 from .exchange.machine import ExchangeMachine
-from .exchange.message import Response
+from .exchange.message import Response, Usage
 from .exchange.plan import Plan
 from .exchange.progress import Progress
 from .exchange.transcript import Transcript
@@ -30,13 +30,14 @@ from .upstream.cluster import Cluster
 from .upstream.dispatch import Dispatch
 from .upstream.gate import ClusterGate
 from .upstream.work import Served, Work
+from .usage import TappedBody, UsageTap
 from .verdicts import CHAT_PATH, Target
 
 MAX_CALLS = 64
 AnyDispatch = TypeVar("AnyDispatch", bound=Dispatch)
 
 
-async def no_call(target: Target) -> Response:
+async def no_call(target: Target, body: bytes | None = None) -> Response:
     """Stand for the calls of an exchange that is over. Raises: GatewayError."""
     raise GatewayError("internal", f"expected {target.name} to be called while its exchange is under way")
 
@@ -103,10 +104,11 @@ class TargetCalls:
             targets = targets[:1]
         return await self._run(targets, self.record.served)
 
-    async def call(self, target: Target) -> Response:
+    async def call(self, target: Target, body: bytes | None = None) -> Response:
         """Call one target, for an aggregate; the body of the answer is to be read to its end or closed.
 
-        Raises: GatewayError.
+        `body` is sent in place of the client's, by which nothing is continued. What the answer costs is added to what
+        the exchange does. Raises: GatewayError.
         """
         if target.cluster not in self._clusters:
             raise GatewayError("internal", f"no cluster is called {target.cluster!r}")
@@ -114,13 +116,30 @@ class TargetCalls:
             raise GatewayError("overloaded", f"expected at most {MAX_CALLS} calls for one request")
         async with self._reading:  # calls run side by side, but one of them reads
             await self._body.read(self._program.replay_buffer_bytes if self._program else 0)
-        return await self._run((target,), Served())
+        served = Served()
+        answer = await self._run((target,), served, body)
+        if self._exchange.route.is_inference:
+            answer.usage = self._usage_of(answer, served)
+            self._record.usages.append(answer.usage)
+        return answer
 
-    async def _run(self, targets: tuple[Target, ...], served: Served) -> Response:
-        program = self._program
-        if program is None:
+    def _usage_of(self, answer: Response, served: Served) -> Usage:
+        if served.progress is not None:
+            return served.progress.state
+        tap = UsageTap(answer.fields.get("content-type") or "")
+        if not isinstance(answer.body, bytes):
+            answer.body = TappedBody(answer.body, tap)
+        return tap
+
+    async def _run(self, targets: tuple[Target, ...], served: Served, body: bytes | None = None) -> Response:
+        program, outgoing = self._program, self._outgoing
+        if program is None or outgoing is None:
             raise GatewayError("internal", "targets can be called from the aggregate stage on")
-        return await self._opened(Dispatch(self._work(self._plan(program, targets), targets, served), served)).open()
+        work = self._work(self._plan(program, targets), targets, served)
+        if body is not None:
+            work.request_for, work.is_usage_wanted = outgoing.request_with(body), False
+            work.plan = replace(work.plan, prefills=())
+        return await self._opened(Dispatch(work, served)).open()
 
     def adopt(
         self, plan: Plan, targets: tuple[Target, ...], begun: tuple[ClusterGate, ExchangeMachine]

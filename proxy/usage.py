@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Awaitable, Callable
+
 from ..ext.head_scan import read_usage
 from ..ext.sse import EventScanner, StreamState
 
@@ -50,3 +52,31 @@ class UsageTap:
         else:
             self._kept = kept = kept if isinstance(kept, bytearray) else bytearray(kept)
             kept += piece
+
+
+class TappedBody:
+    """A streamed body that a usage tap sees as it is read. `aclose` gives its source back."""
+
+    __slots__ = ("_body", "_tap")
+
+    def __init__(self, body: AsyncIterator[bytes], tap: UsageTap) -> None:
+        self._body = body
+        self._tap = tap
+
+    def __aiter__(self) -> TappedBody:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            piece = await self._body.__anext__()
+        except StopAsyncIteration:
+            self._tap.finish()
+            raise
+        self._tap.feed(piece)
+        return piece
+
+    async def aclose(self) -> None:
+        """Close what is read from."""
+        close: Callable[[], Awaitable[None]] | None = getattr(self._body, "aclose", None)
+        if close is not None:
+            await close()

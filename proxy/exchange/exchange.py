@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from ..verdicts import Identity, Target
 from .message import Request, Response
 from .priority import DEFAULT
+
+
+class Call(Protocol):
+    """Asks one target for an aggregate."""
+
+    def __call__(self, target: Target, body: bytes | None = None) -> Awaitable[Response]:
+        """Return the answer, whose body is to be read to its end or closed; `body` is sent in place of the client's.
+
+        Raises: GatewayError.
+        """
 
 
 class RouteView:
@@ -87,4 +97,4 @@ class Exchange:
         self.extra: dict[str, str] = {}
         self.traceparent: str = ""
         self.trace_id: str = ""
-        self.call: Callable[[Target], Awaitable[Response]]
+        self.call: Call

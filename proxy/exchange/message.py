@@ -9,6 +9,18 @@ from typing import Protocol
 from .fields import Fields
 
 
+class Usage(Protocol):
+    """What an answer has cost so far, in tokens; None: it has not said."""
+
+    @property
+    def prompt_tokens(self) -> int | None:
+        """Tokens of what was asked."""
+
+    @property
+    def completion_tokens(self) -> int | None:
+        """Tokens of what was answered."""
+
+
 class Body(Protocol):
     """The request body. No byte is read from the client before somebody asks."""
 
@@ -62,7 +74,8 @@ class Response:
     `body` is either whole, or pieces as they come; an iterator that raises ends the answer visibly cut,
     never cleanly. `length` is the declared length of a streamed body where it is known. `fields` holds end-to-end
     fields only, without Content-Length and Transfer-Encoding: the relay frames the answer. `is_whole_events`: no event
-    of a stream is spread over two pieces.
+    of a stream is spread over two pieces. `usage`: what a call's answer has cost, on inference routes; it grows while
+    the body is read.
     """
 
     status: int
@@ -71,3 +84,4 @@ class Response:
     length: int | None = None
     reason: str = ""
     is_whole_events: bool = False
+    usage: Usage | None = None

@@ -93,12 +93,12 @@ class InlineServing:
             self._calls = TargetCalls(self.exchange, self.body, self.record, clusters, told)
         return self._calls
 
-    async def call_target(self, target: Target) -> Response:
+    async def call_target(self, target: Target, body: bytes | None = None) -> Response:
         """Call one target, for an aggregate. Raises: GatewayError."""
         calls = self.pipeline.calls = self.calls
         if not calls.is_prepared:
             calls.prepare(self.program, self.pipeline.body_scan)
-        return await calls.call(target)
+        return await calls.call(target, body)
 
     # -- what the connection tells
 

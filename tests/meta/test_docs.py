@@ -190,7 +190,7 @@ def exchange() -> Exchange:
 
 def test_the_names_on_the_wire_are_those_of_the_code() -> None:
     pattern = re.compile(r"x-headgate-[a-z]+(?:-[a-z]+)*", re.IGNORECASE)
-    code = "".join(file.read_text() for file in (ROOT / "proxy").rglob("*.py"))
+    code = "".join(file.read_text() for folder in ("proxy", "plugins") for file in (ROOT / folder).rglob("*.py"))
     used = {name.lower() for name in pattern.findall(code)}
     table = {cells[0] for cells in rows(text_of("docs/operations.md"), "field") if cells[0].startswith("x-headgate-")}
     assert table == used

@@ -15,6 +15,7 @@ CATCH_ALL = (
     ("inference/server.py", 1, "the last place that can still answer the client"),
     ("inference/tokenizer.py", 1, "the binding raises nothing narrower"),
     ("inference/worker.py", 1, "one request's failure must not end the thread that serves the others"),
+    ("plugins/aggregate/scorers.py", 1, "a plugin's code: a scorer of others"),
     ("plugins/api_key/key_source.py", 1, "supervision: keys must go on being looked at"),
     ("proxy/admin_calls.py", 1, "supervision: the call ends with a 500 and its log line"),
     ("proxy/compile.py", 1, "a plugin's code: headgate_configure"),
