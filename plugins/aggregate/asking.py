@@ -11,10 +11,11 @@ from ...proxy.observe.metrics import Counter
 from .branch import Branch, branches_of
 from .choosing import as_given, best_of, everything, good, json_response, least_bad, merge_of, with_summary
 from .content import value_of
-from .gather import Gathering, Take
+from .gather import Gathering, Taker
 from .judging import Judgement, judge
 from .options import AggregateOptions
-from .racing import hold, race
+from .parts import Parts
+from .racing import Heads, race
 from .reading import Allowance, read
 from .report import FIELD, field_value, summary
 from .rule import Rule, Verdict
@@ -31,7 +32,7 @@ class Counts:
 class Asking:
     """Asks the branches of one exchange and answers it."""
 
-    __slots__ = ("_counts", "_is_counted", "allowance", "branches", "exchange", "judgement", "options")
+    __slots__ = ("_counted", "_counts", "allowance", "branches", "exchange", "judgement", "options")
 
     def __init__(self, exchange: Exchange, options: AggregateOptions, counts: Counts) -> None:
         self.exchange = exchange
@@ -40,7 +41,7 @@ class Asking:
         self.allowance = Allowance(options)
         self.judgement: Judgement | None = None
         self._counts = counts
-        self._is_counted = False
+        self._counted: set[Branch] = set()
 
     @property
     def latest(self) -> float:
@@ -54,28 +55,33 @@ class Asking:
         kept_s = self.options.judge.timeout if self.options.judge is not None else 0.0
         return max(self.latest - kept_s, now + (self.latest - now) / 2) if kept_s else self.latest
 
-    def gathering(self, take: Take) -> Gathering:
+    def gathering(self, taker: Taker) -> Gathering:
         """Return the branches, ready to be asked."""
-        return Gathering(self.exchange, self.branches, Rule(self.branches, self.options), self.until, take)
+        return Gathering(self.exchange, self.branches, Rule(self.branches, self.options), self.until, taker)
 
-    async def answer(self) -> Response:
+    async def answer(self, request: bytes) -> Response:
         """Ask and answer. Raises: GatewayError."""
         try:
             if self.options.strategy == "first":
-                return await race(self.gathering(hold), self.note)
-            gathering = self.gathering(self.keep)
+                return await race(self.gathering(Heads()), self.note)
+            if self.options.parts == "events" or _asks_for_a_stream(request):
+                return await Parts(self).open()
+            gathering = self.gathering(self)
             return await self.made_of(gathering, await gathering.run())
         except GatewayError as error:
             raise self.marked(error) from error
         finally:
             self.note()
 
-    async def keep(self, branch: Branch, answer: Response) -> None:
+    async def take(self, branch: Branch, answer: Response) -> None:
         """Read an answer whole."""
         branch.body = await read(answer, self.allowance)
 
+    def ended(self, branch: Branch) -> None:
+        """Nothing is to be done: what it gave is kept."""
+
     async def made_of(self, gathering: Gathering, verdict: Verdict) -> Response:
-        """Return what comes of the branches. Raises: GatewayError."""
+        """Return one answer of the branches. Raises: GatewayError."""
         branches, options = self.branches, self.options
         if gathering.rule.missing_required() is not None:
             raise gathering.rule.failure()
@@ -142,12 +148,17 @@ class Asking:
             usage = self.judgement.usage
             told += f", judge;prompt={usage.prompt_tokens or 0};completion={usage.completion_tokens or 0}"
         self.exchange.extra["branches"] = told
-        if not self._is_counted:
-            self._is_counted = True
-            for branch in self.branches:
-                self._counts.branches.add(self.exchange.route.name, branch.name, branch.outcome or "skipped")
+        for branch in self.branches:
+            if branch.outcome is not None and branch not in self._counted:
+                self._counted.add(branch)
+                self._counts.branches.add(self.exchange.route.name, branch.name, branch.outcome)
 
     def marked(self, error: GatewayError) -> GatewayError:
         """Return an error that tells of the branches, too."""
         field = (FIELD.encode(), field_value(self.branches).encode("latin-1", "replace"))
         return GatewayError(error.kind.name, error.detail, public=error.public, fields=(*error.fields, field))
+
+
+def _asks_for_a_stream(request: bytes) -> bool:
+    value = value_of(request, "application/json")
+    return value is not None and value.get("stream") is True

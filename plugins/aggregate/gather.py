@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
+from typing import Protocol
 
 from ...proxy.errors import GatewayError
 from ...proxy.exchange.exchange import Exchange
@@ -11,22 +12,30 @@ from ...proxy.exchange.message import Response
 from .branch import Branch
 from .rule import Rule, Verdict
 
-Take = Callable[[Branch, Response], Awaitable[None]]
+
+class Taker(Protocol):
+    """Does with answers what is to be done with them."""
+
+    async def take(self, branch: Branch, answer: Response) -> None:
+        """Take an answer that begins. Raises: GatewayError, where the branch comes to nothing by it."""
+
+    def ended(self, branch: Branch) -> None:
+        """Hear that a branch has come to an end of its own."""
 
 
 class Gathering:
     """The branches of one exchange under way.
 
-    `take` does with an answer that begins what is to be done with it. A branch that becomes the `lead` is one whose
-    answer the client has begun to get: it is neither cut nor timed any more, but the others have ended when it does.
+    A branch that becomes the `lead` is one whose answer the client has begun to get. It has no time of its own any
+    more, and is not cut where it is not needed: only where the rule is lost.
     """
 
-    __slots__ = ("_bounds", "_exchange", "_take", "_until", "branches", "lead", "rule")
+    __slots__ = ("_bounds", "_exchange", "_taker", "_until", "branches", "lead", "rule")
 
-    def __init__(self, exchange: Exchange, branches: Sequence[Branch], rule: Rule, until: float, take: Take) -> None:
+    def __init__(self, exchange: Exchange, branches: Sequence[Branch], rule: Rule, until: float, taker: Taker) -> None:
         self._exchange = exchange
         self._until = until
-        self._take = take
+        self._taker = taker
         self._bounds: dict[Branch, asyncio.Timeout] = {}
         self.branches = branches
         self.rule = rule
@@ -45,14 +54,14 @@ class Gathering:
         tasks = {branch: asyncio.create_task(self._ask(branch)) for branch in self.branches if branch.outcome is None}
         reason = "abandoned"
         try:
-            is_late = await self._until_known(set(tasks.values()))
+            reason = "late" if await self._until_known(set(tasks.values())) else "not_needed"
+            others = [branch for branch in tasks if branch is not self.lead]
+            _give_up(others, reason)
+            await _cancel([tasks[branch] for branch in others])
             if self.lead is not None and self.rule.verdict() is not Verdict.LOST:
-                await _cancel([task for branch, task in tasks.items() if branch is not self.lead])
                 await tasks[self.lead]
-            reason = "late" if is_late else "not_needed"
         finally:
-            for branch in tasks:
-                branch.end("timeout") if reason == "late" else branch.end("skipped", reason=reason)
+            _give_up(list(tasks), reason)
             await _cancel(list(tasks.values()))
         return self.rule.verdict()
 
@@ -78,7 +87,7 @@ class Gathering:
                 self._bounds[branch] = bound
                 answer = branch.answer = await self._exchange.call(branch.target)
                 branch.usage = answer.usage
-                await self._take(branch, answer)
+                await self._taker.take(branch, answer)
             branch.end("ok" if answer.status < 400 else "error")
         except TimeoutError:
             if not bound.expired():
@@ -90,6 +99,12 @@ class Gathering:
             branch.end("timeout" if error.kind.name == "deadline" else "error", error=error)
         finally:
             branch.took_s = self._exchange.now() - began
+        self._taker.ended(branch)
+
+
+def _give_up(branches: Sequence[Branch], reason: str) -> None:
+    for branch in branches:
+        branch.end("timeout") if reason == "late" else branch.end("skipped", reason=reason)
 
 
 async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:

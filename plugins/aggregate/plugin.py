@@ -50,5 +50,5 @@ class Aggregate:
     async def _answer(self, exchange: Exchange) -> Response:
         options = exchange.route.options.get(self._name, _DEFAULTS)
         # Read once, before the branches begin: no two of them may wait for the client's body.
-        await exchange.request.body.read(options.max_body_bytes)
-        return await Asking(exchange, options, self._counts).answer()
+        request = await exchange.request.body.read(options.max_body_bytes)
+        return await Asking(exchange, options, self._counts).answer(request)

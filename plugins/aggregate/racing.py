@@ -33,8 +33,14 @@ async def race(gathering: Gathering, on_end: Callable[[], None]) -> Response:
     return mark(answer, gathering.branches)
 
 
-async def hold(branch: Branch, answer: Response) -> None:
-    """Leave the body of an answer where it is: whether it is wanted is known later."""
+class Heads:
+    """Leaves the bodies of answers where they are: whether they are wanted is known later."""
+
+    async def take(self, branch: Branch, answer: Response) -> None:
+        """Be content with the head."""
+
+    def ended(self, branch: Branch) -> None:
+        """Nothing is to be done."""
 
 
 def _chosen(gathering: Gathering) -> Branch | None:
