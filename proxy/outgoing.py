@@ -22,6 +22,9 @@ from .verdicts import Target
 
 OWN = frozenset({b"host", b"content-length", b"via", b"x-request-id", b"traceparent", b"expect", b"http2-settings"})
 
+# What a client says of its body, or of the request as a whole, is not true of another one.
+_OF_THE_BODY = ("idempotency-key", "content-encoding", "content-digest", "digest", "content-md5")
+
 
 class Outgoing:
     """Writes the head and body of one exchange for each target that is tried.
@@ -82,8 +85,10 @@ class Outgoing:
             target: Target, cluster: Cluster, member: Member, continuation: Continuation | Prefill | None
         ) -> tuple[OutgoingHead, BodySource]:
             head = self._head(cluster, member, body)
-            # It is another request than the one that the client's key names.
-            return replace(head, fields=_without(list(head.fields), "idempotency-key")), body
+            fields = list(head.fields)
+            for name in _OF_THE_BODY:
+                fields = _without(fields, name)
+            return replace(head, fields=fields), body
 
         return request_for
 

@@ -14,7 +14,7 @@ from ...proxy.exchange.message import Response
 from .branch import Branch
 from .content import value_of
 from .merging import merged
-from .report import mark, summary, told_whole
+from .report import is_partial, mark, summary, told_whole
 from .scorers import best
 
 JSON = b"application/json"
@@ -81,8 +81,11 @@ def nobody(branches: Sequence[Branch]) -> GatewayError:
 
 
 def json_response(body: bytes, branches: Sequence[Branch], status: int = 200) -> Response:
-    """Return an answer of our own."""
-    return mark(Response(status, Fields([(b"Content-Type", JSON)]), body, len(body)), branches)
+    """Return an answer of our own. One that is partial is stored by nobody."""
+    fields = Fields([(b"Content-Type", JSON)])
+    if is_partial(branches):
+        fields.set("cache-control", "no-store")
+    return mark(Response(status, fields, body, len(body)), branches)
 
 
 def dumped(value: dict[str, Any]) -> bytes:

@@ -83,10 +83,8 @@ def shown(body: bytes, media_type: str) -> Any:
 
 
 def mark(response: Response, branches: Sequence[Branch]) -> Response:
-    """Tell of the branches in a field of the answer. What is partial is stored by nobody."""
+    """Tell of the branches in a field of the answer."""
     response.fields.set(FIELD, field_value(branches))
-    if is_partial(branches):
-        response.fields.set("cache-control", "no-store")
     return response
 
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from importlib.metadata import EntryPoint
+from typing import get_args
 
 import pytest
 
 from headgate.plugins.aggregate import Aggregate, Candidate, scorers
+from headgate.plugins.aggregate.branch import Outcome
+from headgate.plugins.aggregate.options import AggregateOptions, BranchOptions, JudgeOptions, Strategy
 from headgate.proxy.config.load import check
 from headgate.proxy.config.plugin_schema import PluginSchema
 from headgate.proxy.config.problems import ConfigErrors
 from headgate.proxy.hooks import load_type
 from headgate.proxy.hookspecs import Setup
 
+from ....meta.pages import rows, text_of
 from .branches import Fate, tell
 from .test_strategies import completion
 
@@ -131,3 +135,12 @@ def test_a_candidate_has_what_a_scorer_needs() -> None:
         ("b", json.dumps({"a": 2, "b": 1}, separators=(",", ":")), 3, "application/json"),
         ("c", "text", 1, "text/plain"),
     ]
+
+
+def test_the_page_tells_every_option() -> None:
+    page = text_of("docs/plugins/aggregate.md")
+    for title, model in (("option", AggregateOptions), ("of a branch", BranchOptions), ("of judge", JudgeOptions)):
+        told = {name for cells in rows(page, title) for name in cells[0].split(", ")}
+        assert told == set(model.model_fields), title
+    assert [cells[0] for cells in rows(page, "name")] == list(get_args(Strategy))
+    assert [cells[0] for cells in rows(page, "outcome")] == list(get_args(Outcome))

@@ -25,6 +25,7 @@ def test_first_is_answered_with_the_head_and_says_what_became_of_the_others() ->
     told = tell([SLOW, Fate(1.0, body_s=2.0, body=b"won"), Fate(0.5, status=503)])
     assert (told.response.status, told.body, told.ended_at) == (200, b"won", 3.0)
     assert told.outcomes == ["skipped", "ok", "error"]
+    assert "cache-control" not in told.response.fields  # who gave it says whether it may be stored
     assert told.field == (
         '"a";outcome=skipped;reason=not_needed;ms=1000, "b";outcome=ok;status=200;ms=1000, '
         '"c";outcome=error;status=503;ms=500'
