@@ -142,5 +142,5 @@ def test_the_page_tells_every_option() -> None:
     for title, model in (("option", AggregateOptions), ("of a branch", BranchOptions), ("of judge", JudgeOptions)):
         told = {name for cells in rows(page, title) for name in cells[0].split(", ")}
         assert told == set(model.model_fields), title
-    assert [cells[0] for cells in rows(page, "name")] == list(get_args(Strategy))
+    assert [cells[0] for cells in rows(page, "the strategy")] == list(get_args(Strategy))
     assert [cells[0] for cells in rows(page, "outcome")] == list(get_args(Outcome))

@@ -24,7 +24,9 @@ ASKED = b'{"stream": true}'
 
 
 def chunks(*texts: str, end: bytes = b"data: [DONE]\n\n") -> bytes:
-    events = [{"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]} for text in texts]
+    events: list[dict[str, Any]] = [
+        {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]} for text in texts
+    ]
     events.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
     return b"".join(b"data: %b\n\n" % json.dumps(event).encode() for event in events) + end
 
