@@ -33,6 +33,7 @@ _IMPORTS = {
         "headgate.plugins.aggregate",
         "headgate.plugins.api_key",
         "headgate.plugins.cache",
+        "headgate.plugins.canary",
         "headgate.plugins.model_route",
         "headgate.plugins.rate_limit",
     ),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from ...ext.route_table import RouteSpec, RouteTable
 from .addresses import Address, parse_address
@@ -14,7 +14,7 @@ from .feasible import TargetLists
 from .lint_answers import find_idle_answers, find_idle_health, find_idle_timeouts
 from .lint_attempts import find_idle_attempts
 from .schema import Config
-from .schema_route import RouteMatch
+from .schema_route import RouteMatch, TargetConfig
 from .wording import Path, path_text, shown
 
 Finding = tuple[Path, str]
@@ -158,9 +158,23 @@ def _unused_clusters(config: Config) -> Iterator[Finding]:
     groups = [group for route in config.routes for group in route.targets]
     groups += [group for model in config.models.values() for group in model.targets]
     used = {target.cluster for group in groups for target in group}
+    used |= {name for plugin in config.plugins.values() for name in _clusters_in(plugin.settings)}
+    used |= {name for route in config.routes for options in route.plugins.values() for name in _clusters_in(options)}
     for name in config.clusters:
         if name not in used:
             yield ("clusters", name), "no target names this cluster"
+
+
+def _clusters_in(settings: object) -> Iterator[str]:
+    """Yield the clusters of the targets that a plugin's settings hold."""
+    if isinstance(settings, TargetConfig):
+        yield settings.cluster
+    elif isinstance(settings, BaseModel):
+        for name in type(settings).model_fields:
+            yield from _clusters_in(getattr(settings, name))
+    elif isinstance(settings, Mapping | tuple | list):
+        for value in settings.values() if isinstance(settings, Mapping) else settings:
+            yield from _clusters_in(value)
 
 
 def _unused_plugins(config: Config) -> Iterator[Finding]:
