@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..ext.route_table import RouteTable
-from .config.addresses import EndpointUrl
 from .config.schema import Config
 from .config.schema_cluster import Cluster as ClusterConfig
 from .config.schema_delivery import HoldBack
 from .config.schema_health import HealthCheck
 from .config.schema_route import RouteConfig
+from .endpoints import endpoint_of
 from .exchange.exchange import RouteView
 from .exchange.plan import FallbackRule, HedgeRule, HoldRule, RetryRule, Timeouts
 from .hooks import make, manager
@@ -25,13 +25,11 @@ from .plugin_types import PluginTypes
 from .snapshot import FieldEdits, RouteProgram, Snapshot
 from .stages import Chain, Hook
 from .upstream.cluster import Cluster, ClusterSettings
-from .upstream.endpoint import Endpoint
 from .upstream.health.breaker import BreakerSettings
 from .upstream.health.budget import BudgetSettings
 from .upstream.health.outlier import OutlierSettings
 from .upstream.health.settings import CheckSettings, HealthSettings
 from .upstream.pool import PoolLimits
-from .upstream.tls import client_context
 
 _SCAN_LIMIT_BYTES = 1 << 30  # where the route sets no limit of its own
 _RESUME_TRIES = 3
@@ -167,7 +165,7 @@ def _settings(name: str, cluster: ClusterConfig, num_workers: int) -> ClusterSet
     pool = cluster.pool
     return ClusterSettings(
         name=name,
-        endpoints=tuple(_endpoint(url, cluster) for url in cluster.endpoints),
+        endpoints=tuple(endpoint_of(url, cluster.tls) for url in cluster.endpoints),
         timeouts=Timeouts(cluster.timeouts.head, cluster.timeouts.first_event, cluster.timeouts.idle),
         pool=PoolLimits(
             max_connections=pool.max_connections,
@@ -205,10 +203,3 @@ def _check(check: HealthCheck) -> CheckSettings:
         num_unhealthy=check.unhealthy,
         statuses=frozenset(check.statuses),
     )
-
-
-def _endpoint(url: EndpointUrl, cluster: ClusterConfig) -> Endpoint:
-    tls = None
-    if url.scheme == "https":
-        tls = client_context(cluster.tls.verify, str(cluster.tls.ca) if cluster.tls.ca else None)
-    return Endpoint(url.host, url.port, tls, cluster.tls.sni or url.host, url.path)

@@ -143,7 +143,7 @@ class Hit:
 
 @dataclass(slots=True)
 class Miss:
-    """Not in the cache; `store` (if any) wants to see the answer.
+    """Not in the cache; `store` (if any) wants to see the answer. `status` is told as that of a `Hit`; None: it is not.
 
     Exactly one of `store.commit` and `store.discard` is called, on every way out. `revise` has the last word: it is
     shown the answer, or the error that stands for it, before anything else sees it. A Hit is given in its place; a Miss
@@ -151,7 +151,7 @@ class Miss:
     """
 
     store: Store | None = None
-    status: str = "miss"
+    status: str | None = "miss"
     revise: Callable[[Response | GatewayError], Hit | Miss | None] | None = None
 
 
