@@ -47,7 +47,7 @@ def build(config: Config, types: PluginTypes, registry: Registry, previous: Snap
     models = {name: model.to_groups() for name, model in config.models.items()}
     infos = {name: ModelInfo(tuple(model.aliases), model.owned_by) for name, model in config.models.items()}
     instances = _instances(config, types, registry, infos, previous)
-    hooks = {name: _hooks(name, instance) for name, instance in instances.items()}
+    hooks = {name: stage_hooks(name, instance) for name, instance in instances.items()}
     programs = tuple(_program(route, config, hooks) for route in config.routes)
     return Snapshot(
         config=config,
@@ -95,7 +95,7 @@ def _set_up(instance: Any, setup: Setup, registry: Registry) -> None:
         raise PluginError(f"plugin `{setup.name}`: refused its configuration: {error}") from error
 
 
-def _hooks(name: str, instance: Any) -> dict[str, Hook]:
+def stage_hooks(name: str, instance: Any) -> dict[str, Hook]:
     """Return the stage hooks of one instance, as pluggy finds them."""
     plugins = manager()
     plugins.register(instance, name)

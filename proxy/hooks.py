@@ -64,13 +64,20 @@ def load_type(name: str, point: EntryPoint) -> PluginType:
         raise PluginError(f"{where}: expected `{point.value}` to import, got {error!r}") from error
     if not inspect.isclass(cls):
         raise PluginError(f"{where}: expected a class, got {type(cls).__name__} `{point.value}`")
+    return type_of(name, cls, (point.dist.name, point.dist.version) if point.dist else None)
+
+
+def type_of(name: str, cls: type, origin: tuple[str, str] | None = None) -> PluginType:
+    """Check one plugin class; `origin` is its distribution and version. Raises: PluginError."""
+    package, version = origin or ("unknown", "unknown")
+    where = f"plugin `{name}` ({f'{package} {version}' if origin else f'{cls.__module__}:{cls.__qualname__}'})"
     hooks = frozenset(_checked_hooks(cls, where))
     if not hooks:
         raise PluginError(f"{where}: {_position(cls)}: expected at least one method marked with `hookimpl`")
     return PluginType(
         name=name,
-        version=point.dist.version if point.dist else "unknown",
-        package=point.dist.name if point.dist else "unknown",
+        version=version,
+        package=package,
         cls=cls,
         config=_model(cls, "Config", where),
         route_options=_model(cls, "RouteOptions", where),

@@ -6,25 +6,26 @@ from collections.abc import Iterator, Mapping
 
 from .config.plugin_schema import PluginSchema
 from .counting import Counting
-from .hooks import PluginType, discover, load_type
+from .hooks import PluginType, discover, load_type, type_of
 from .plugin_error import PluginError
 
 
 class PluginTypes:
     """Plugins by the name of their entry point. One that nobody uses is never imported, so it cannot do harm.
 
-    `counting` is where their limits are counted.
+    `counting` is where their limits are counted. `given` are classes that no entry point names, by name; they stand
+    before installed ones.
     """
 
-    def __init__(self, counting: Counting | None = None) -> None:
+    def __init__(self, counting: Counting | None = None, given: Mapping[str, type] | None = None) -> None:
         self.counting = counting or Counting()
         self._points = discover()
-        self._types: dict[str, PluginType] = {}
+        self._types = {name: type_of(name, cls) for name, cls in (given or {}).items()}
 
     @property
     def names(self) -> list[str]:
         """Every installed plugin."""
-        return sorted(self._points)
+        return sorted({*self._points, *self._types})
 
     def get(self, name: str) -> PluginType:
         """Return the plugin class called `name`. Raises: KeyError for an unknown name, PluginError for a wrong one."""

@@ -85,7 +85,7 @@ class Server:
         return self._admin.address if self._admin is not None else None
 
     async def start(self, config: Config) -> None:
-        """Bind everything. Raises: BindError; then nothing stays bound."""
+        """Bind everything, and obey signals from here on. Raises: BindError; then nothing stays bound."""
         loop = asyncio.get_running_loop()
         # Before anybody can know that we listen: a signal that comes first would end the process.
         for number, handler in (
@@ -94,6 +94,11 @@ class Server:
             (signal.SIGHUP, self._reload),
         ):
             loop.add_signal_handler(number, handler)
+        await self.listen(config)
+
+    async def listen(self, config: Config) -> None:
+        """Bind everything. Raises: BindError; then nothing stays bound."""
+        loop = asyncio.get_running_loop()
         try:
             for listener in config.listeners:
                 self._listeners.append(await self._bind(listener, loop))
