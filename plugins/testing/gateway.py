@@ -101,7 +101,7 @@ async def gateway_with(
 
     Without a `config` there is one route for everything, to an `origin` of the kit's own, and each plugin stands in
     every stage that it has, with its `settings`. A `config` is a whole one, as a mapping or as YAML; its listeners are
-    moved to a free port of loopback, and a cluster `origin` is added where it names none.
+    moved to a free port of loopback, and its cluster `origin` is the kit's own.
     Raises: ConfigErrors, PluginError.
     """
     types = PluginTypes(given=plugins)
@@ -131,7 +131,7 @@ def _configuration(
     if config is not None:
         whole = dict(yaml.safe_load(config) if isinstance(config, str) else config)
         whole["listeners"] = [{**each, "address": "127.0.0.1:0"} for each in whole["listeners"]]
-        whole["clusters"] = {ORIGIN: {"endpoints": [url]}, **(whole.get("clusters") or {})}
+        whole["clusters"] = {**(whole.get("clusters") or {}), ORIGIN: {"endpoints": [url]}}
         return whole
     stages = {stage: [name for name in names if stage in types.get(name).stages] for stage in STAGES}
     return {

@@ -1,4 +1,4 @@
-"""`headgate check`, `explain`, `routes` and `plugins`: look at a configuration without running it.
+"""`headgate check`, `explain` and `routes`: look at a configuration without running it.
 
 What a command needs is imported when it runs, as in `serve`.
 """
@@ -10,11 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..plugin_error import PluginError
-
 
 def add_commands(commands: Any) -> None:
-    """Add the four commands."""
+    """Add the three commands."""
     checked = commands.add_parser("check", help="check a file; exit 2 and list every problem where there are any")
     checked.add_argument("config", metavar="CONFIG", type=Path)
     checked.add_argument("--strict", action="store_true", help="exit 2 where there are warnings, too")
@@ -30,8 +28,6 @@ def add_commands(commands: Any) -> None:
     routes = commands.add_parser("routes", help="list the routes in the order in which they are asked")
     routes.add_argument("config", metavar="CONFIG", type=Path)
     routes.set_defaults(run=run_routes)
-    plugins = commands.add_parser("plugins", help="list the installed plugins with version and stages")
-    plugins.set_defaults(run=run_plugins)
 
 
 def run_check(options: argparse.Namespace) -> int:
@@ -81,20 +77,3 @@ def run_routes(options: argparse.Namespace) -> int:
 
     print(render_routes(load(options.config, PluginTypes().schemas())))
     return 0
-
-
-def run_plugins(options: argparse.Namespace) -> int:
-    """List the installed plugins; exit 1 where one of them cannot be used."""
-    from ..plugin_types import PluginTypes
-
-    types = PluginTypes()
-    code = 0
-    for name in types.names:
-        try:
-            kind = types.get(name)
-        except PluginError as error:
-            print(error, file=sys.stderr)
-            code = 1
-            continue
-        print(f"{name:<20} {kind.package} {kind.version:<10} {', '.join(sorted(kind.stages)) or '-'}")
-    return code

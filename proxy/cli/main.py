@@ -13,7 +13,7 @@ from importlib.metadata import version
 
 from ..config.problems import ConfigErrors
 from ..plugin_error import PluginError
-from . import demo, faults, inspect, keys, serve
+from . import demo, faults, inspect, keys, plugins, serve
 from .usage_error import UsageError
 
 _EPILOG = "docs: docs/configuration.md, docs/request-path.md, docs/writing-a-plugin.md"
@@ -47,6 +47,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"headgate {version('headgate')}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (serve, inspect, keys, faults, demo):
+    for module in (serve, inspect, plugins, keys, faults, demo):
         module.add_commands(commands)
     return parser

@@ -1,0 +1,80 @@
+"""`headgate plugins`: list the installed plugins, begin a new one.
+
+What a command needs is imported when it runs, as in `serve`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from ..plugin_error import PluginError
+from .scaffold import KINDS
+from .scaffold.package import files_of, names_of, write
+
+
+def add_commands(commands: Any) -> None:
+    """Add `plugins` with its actions; without one it lists."""
+    plugins = commands.add_parser("plugins", help="list the installed plugins, or begin a new one")
+    plugins.set_defaults(run=run_list, config=None)
+    actions = plugins.add_subparsers(title="actions", metavar="ACTION")
+    listed = actions.add_parser("list", help="list the plugins: name, distribution, version, stages, where it is used")
+    listed.add_argument("config", metavar="CONFIG", type=Path, nargs="?", help="tell what this file uses, too")
+    listed.set_defaults(run=run_list)
+    new = actions.add_parser("new", help="write the package of a new plugin: it installs, and passes its tests")
+    new.add_argument("name", metavar="NAME", help="name of the package, for example headgate-plugin-mine")
+    new.add_argument("--kind", choices=tuple(KINDS), default="response", help="what it does (default %(default)s)")
+    new.add_argument(
+        "--into", metavar="FOLDER", type=Path, default=Path(), help="where its folder goes (default: here)"
+    )
+    new.set_defaults(run=run_new)
+
+
+def run_list(options: argparse.Namespace) -> int:
+    """List the installed plugins; exit 1 where one of them cannot be used."""
+    from ..plugin_types import PluginTypes
+
+    types = PluginTypes()
+    uses = _uses(options.config, types) if options.config is not None else None
+    code = 0
+    for name in types.names:
+        try:
+            kind = types.get(name)
+        except PluginError as error:
+            print(error, file=sys.stderr)
+            code = 1
+            continue
+        line = f"{name:<20} {kind.package} {kind.version:<10} {', '.join(sorted(kind.stages)) or '-'}"
+        print(line if uses is None else f"{line}   {'; '.join(uses.get(name, ())) or 'not used'}")
+    return code
+
+
+def _uses(path: Path, types: Any) -> dict[str, list[str]]:
+    """Return by plugin the names under which a file configures it, each with the routes that it serves."""
+    from ..config.load import load
+
+    config = load(path, types.schemas())
+    uses: dict[str, list[str]] = {}
+    for name, plugin in config.plugins.items():
+        listed = [
+            route.name for route in config.routes if any(name in each for each in config.plugins_of(route).values())
+        ]
+        uses.setdefault(plugin.use, []).append(f"{name}: {', '.join(listed) or 'no route'}")
+    return uses
+
+
+def run_new(options: argparse.Namespace) -> int:
+    """Write a new package; say what to do with it."""
+    from ..hooks import discover
+
+    kind = KINDS[options.kind]
+    names = names_of(options.name, kind, discover())
+    folder = options.into / names.distribution
+    files = files_of(names, kind)
+    write(folder, files)
+    for path in files:
+        print(folder / path)
+    print(f"next: cd {folder} && pip install -e '.[test]' && pytest")
+    return 0
