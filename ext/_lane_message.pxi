@@ -17,7 +17,7 @@ cdef class Exchange:
     """One request with its response; as the reference path's."""
 
     cdef public Request request
-    cdef public object now, route, params, identity, model, models, groups, call
+    cdef public object now, route, params, identity, model, body_scan, models, groups, call
     cdef public object asked_priority, priority
     cdef public str request_id, trace_id, traceparent
     cdef public double deadline

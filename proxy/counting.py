@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -28,17 +31,35 @@ def own_slots() -> SlotTable:
     return SlotTable(MAX_KEYS)
 
 
+def own_memory(_: str, num_bytes: int) -> int:
+    """Return the descriptor of new memory of this size, all zero, which can be shared and never changes its size.
+
+    Raises: OSError where there is none.
+    """
+    descriptor = os.memfd_create("headgate-memory", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        os.ftruncate(descriptor, num_bytes)
+        seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL  # who shrinks it would end all who look
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
 @dataclass(frozen=True, slots=True)
 class Counting:
     """What limits are counted in: `make_cells` makes tables of rates, `slots` holds what is under way.
 
-    Whoever takes a slot begins its key with what tells its own keys from those of others. What is counted nowhere in
-    common can be divided by `num_workers`.
+    `make_memory` returns the descriptor of memory by its name and size, for a plugin's own tables. Whoever takes a slot
+    begins its key with what tells its own keys from those of others. What is counted nowhere in common can be divided
+    by `num_workers`.
     """
 
     make_cells: MakeCells = own_cells
     slots: SlotTable = field(default_factory=own_slots)
     num_workers: int = 1
+    make_memory: Callable[[str, int], int] = own_memory
 
 
 class Places:

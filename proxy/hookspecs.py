@@ -70,6 +70,14 @@ class Setup:
         """
         return self.counting.make_cells(f"{self.name}: {what}", max_cells)
 
+    def memory(self, num_bytes: int, what: str = "") -> int:
+        """Return the descriptor of memory that this plugin has in common over all workers; the caller closes it.
+
+        It is all zero at first and keeps its size, while any worker, or their parent, lives. `what` is as in `cells`;
+        whoever says another size has other memory. Raises: OSError or RuntimeError where there is none.
+        """
+        return self.counting.make_memory(f"{self.name}: {what}", num_bytes)
+
     @property
     def slots(self) -> SlotTable:
         """The table of what is under way, which all plugins and workers have in common.

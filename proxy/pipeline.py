@@ -99,6 +99,7 @@ class Pipeline:
         if not program.reads_model or self._body.is_empty:
             return None
         body_scan = scan(await self._body.read(program.scan_limit_bytes))
+        self._exchange.body_scan = body_scan
         self._exchange.model = body_scan.model
         return body_scan
 
@@ -163,6 +164,7 @@ class Pipeline:
             return None
         self._record.cache_status = verdict.status
         if isinstance(verdict, Hit):
+            self._record.is_hit = True
             if verdict.behind is not None and self.calls is not None and self.program is not None:
                 fetch_behind(self._snapshot, self.program, self._exchange, self.calls, verdict.behind)
             return verdict.response

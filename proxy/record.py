@@ -16,6 +16,8 @@ Shown = TypeVar("Shown")
 Said = TypeVar("Said")
 
 _log = logging.getLogger("headgate.plugins")
+# How attempts end of which no service has seen anything.
+_UNSENT = frozenset({"connect_failed", "connect_timeout", "tls_failed", "pool_full", "unavailable"})
 
 
 class Record:
@@ -29,9 +31,12 @@ class Record:
         "completion_tokens",
         "error",
         "first_byte_at",
+        "has_called",
         "is_client_gone",
         "is_complete",
+        "is_hit",
         "is_streamed",
+        "num_events",
         "prompt_tokens",
         "received_bytes",
         "sent_bytes",
@@ -56,6 +61,9 @@ class Record:
         self.is_client_gone = False
         self.is_complete = False
         self.is_streamed = False
+        self.is_hit = False
+        self.has_called = False  # an aggregate has asked a target
+        self.num_events: int | None = None
         self.added_fields: list[tuple[str, str]] = []
         self._settles: list[Callable[[Settlement], None]] = []
         self._store: Store | None = None
@@ -128,7 +136,17 @@ class Record:
         error = self.error.kind.name if self.error else None
         if self.usages:
             self.add_usages()
-        return Settlement(self.status, error, self.prompt_tokens, self.completion_tokens, self.is_client_gone)
+        ends, progress = self.served.ends.values(), self.served.progress
+        return Settlement(
+            self.status,
+            error,
+            self.prompt_tokens,
+            self.completion_tokens,
+            self.is_client_gone,
+            self.is_hit,
+            self.has_called or any(how not in _UNSENT for _, how in ends),
+            self.num_events if progress is None else progress.state.num_events,
+        )
 
     def outcome(self, now: float, model: str | None, extra: dict[str, str]) -> Outcome:
         """Return everything the log stage may know."""

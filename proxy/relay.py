@@ -107,6 +107,7 @@ class Relay:
     def _note_usage(self, usage: UsageTap | StreamState) -> None:
         self._record.prompt_tokens = usage.prompt_tokens
         self._record.completion_tokens = usage.completion_tokens
+        self._record.num_events = usage.num_events
 
     async def cut(self, error: GatewayError, content_type: str) -> None:
         """End an answer whose head is out: an event stream by one in-band error, anything else by a reset."""

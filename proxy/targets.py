@@ -114,6 +114,7 @@ class TargetCalls:
             raise GatewayError("internal", f"no cluster is called {target.cluster!r}")
         if len(self._open) >= MAX_CALLS:
             raise GatewayError("overloaded", f"expected at most {MAX_CALLS} calls for one request")
+        self._record.has_called = True
         async with self._reading:  # calls run side by side, but one of them reads
             await self._body.read(self._program.replay_buffer_bytes if self._program else 0)
         served = Served()

@@ -28,6 +28,11 @@ class UsageTap:
         self.prompt_tokens: int | None = None
         self.completion_tokens: int | None = None
 
+    @property
+    def num_events(self) -> int | None:
+        """How many events carried a piece of the answer; None where it is no event stream."""
+        return None if self._state is None else self._state.num_events
+
     def feed(self, piece: bytes) -> None:
         """See the next piece."""
         if self._scanner is not None and self._state is not None:

@@ -92,13 +92,20 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """How an exchange ended, for whoever reserved something for it."""
+    """How an exchange ended, for whoever reserved something for it.
+
+    `is_hit`: a cache gave the answer. `is_sent`: a service may have seen the request. `num_events`: how many events of
+    an inference stream have come that carry a piece of the answer; None where it is no such stream.
+    """
 
     status: int
     error: str | None
     prompt_tokens: int | None
     completion_tokens: int | None
     is_client_gone: bool
+    is_hit: bool = False
+    is_sent: bool = False
+    num_events: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

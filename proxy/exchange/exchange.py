@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
+from ...ext.head_scan import BodyScan
 from ..verdicts import Identity, Target
 from .message import Request, Response
 from .priority import DEFAULT
@@ -53,11 +54,12 @@ class Exchange:
     `request` in `headgate_request`; an auth plugin also takes its credential out of `request.fields`. `deadline` is an
     instant of the running loop's clock, `now()` reads it; `is_hurried`: the client has set one before the route's own.
     `priority` is what the client asked for, capped by its
-    identity.
+    identity. `body_scan` is what the client's body tells, where the route reads it.
     """
 
     __slots__ = (
         "asked_priority",
+        "body_scan",
         "call",
         "deadline",
         "extra",
@@ -87,6 +89,7 @@ class Exchange:
         self.deadline: float = float("inf")
         self.identity: Identity | None = None
         self.model: str | None = None
+        self.body_scan: BodyScan | None = None
         self.models: Mapping[str, tuple[tuple[Target, ...], ...]] = {}
         self.groups: tuple[tuple[Target, ...], ...] = ()
         self.asked_priority = DEFAULT

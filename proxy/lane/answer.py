@@ -250,6 +250,7 @@ class InlineAnswer:
             if is_last:
                 usage.finish()
             record.prompt_tokens, record.completion_tokens = usage.prompt_tokens, usage.completion_tokens
+            record.num_events = usage.num_events
         elif self.progress is not None:
             state = self.progress.state
             record.prompt_tokens, record.completion_tokens = state.prompt_tokens, state.completion_tokens

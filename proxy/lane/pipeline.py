@@ -57,7 +57,7 @@ class InlinePipeline(Pipeline):
         exchange, chains = self._exchange, program.chains
         reads_model = program.reads_model and not body.is_empty
         if reads_model:
-            self.body_scan = scan(body.read_now(program.scan_limit_bytes))
+            exchange.body_scan = self.body_scan = scan(body.read_now(program.scan_limit_bytes))
             exchange.model = self.body_scan.model
         if (chain := chains["route"]).is_used:
             self._routed(chain.first_inline(exchange))

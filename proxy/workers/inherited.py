@@ -36,7 +36,7 @@ class Inherited:
         os.close(memory)
         self._slots = SlotTable.attach(slots, self.number)
         os.close(slots)
-        self.counting = Counting(self.cells, self._slots, self.num_workers)
+        self.counting = Counting(self.cells, self._slots, self.num_workers, self.memory)
         self.handover = self._receive_handover()
         self._has_read = False  # the configuration: the parent has told of it when it started
 
@@ -63,6 +63,14 @@ class Inherited:
             return LimiterCells.attach(descriptors[0])
         finally:
             os.close(descriptors[0])
+
+    def memory(self, name: str, num_bytes: int) -> int:
+        """Return the memory that all workers have under this name, as a descriptor to close. Raises: RuntimeError."""
+        self._channel.send({"memory": name, "num_bytes": num_bytes})
+        message, descriptors = self._channel.receive()
+        if message is None or not descriptors:
+            raise RuntimeError(f"expected {num_bytes} bytes of memory from the parent, got none")
+        return descriptors[0]
 
     def bind(self, address: Address) -> socket.socket:
         """Return the socket that is bound to an address of the configuration. Raises: RuntimeError."""

@@ -21,6 +21,7 @@ from ..counting import MAX_KEYS, address_table
 from ..observe.arena import ARENA_BYTES
 from ..server import bind
 from .channel import Channel
+from .memories import Memories
 from .tables import Tables
 
 READY_S = 60.0
@@ -67,6 +68,7 @@ class Parent:
             for number in range(num_workers)
         ]
         self._tables = Tables(map(address_table, range(len(config.listeners))))
+        self._memories = Memories()
         self._slots = SlotTable.create(MAX_KEYS, num_workers)
         self._stopping = asyncio.Event()
 
@@ -156,6 +158,9 @@ class Parent:
             elif "cells" in message:
                 table = self._tables.get(message["cells"], message["max_cells"], forgets=message["forgets"])
                 channel.send({"cells": message["cells"]}, [table])
+            elif "memory" in message:
+                memory = self._memories.get(message["memory"], message["num_bytes"])
+                channel.send({"memory": message["memory"]}, [memory] if memory is not None else [])
 
         loop.add_reader(channel.fileno(), look)
         try:

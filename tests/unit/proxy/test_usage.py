@@ -84,3 +84,11 @@ def test_usage_after_an_event_too_large_to_keep_is_still_read() -> None:
     large = b"data: " + b"x" * (3 << 20) + b"\n\n"
     whole = large + stream([USAGE])
     assert tap(SSE, pieces_of(whole, list(range(0, len(whole), 65_536)))) == (7, 11)
+
+
+def test_the_events_of_a_stream_are_counted_and_nothing_else() -> None:
+    assert UsageTap(JSON).num_events is None
+    made = UsageTap(SSE)
+    assert made.num_events == 0
+    made.feed(stream([None, USAGE, None])[:-3])
+    assert made.num_events == 3
