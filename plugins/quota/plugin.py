@@ -1,0 +1,201 @@
+"""The plugin `quota`: what each key or tenant may take in a day, a month, or ever."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from ...proxy.address_limit import address_group
+from ...proxy.exchange.exchange import Exchange
+from ...proxy.hookspecs import Setup, hookimpl
+from ...proxy.observe.metrics import Counter, Gauge, Registry
+from ...proxy.verdicts import Reject, Reservation, Settlement
+from .amounts import UNITS, Amounts, Price
+from .cells import num_bytes
+from .config import ANY_MODEL, LimitConfig, QuotaConfig, QuotaOptions
+from .estimate import Estimate, estimate, used
+from .ledger import Ask, Decision, Ledger, LedgerFullError, Standing
+from .telling import Told, fields_of, retry_after
+
+_NOTHING_TOLD = Estimate()
+_DEFAULT = QuotaOptions()
+
+
+class Quota:
+    """Reserve what a request may take, refuse what is more than is left, and settle to what it took.
+
+    Several instances (`use: quota` under other names) have accounts of their own.
+    """
+
+    Config = QuotaConfig
+    RouteOptions = QuotaOptions
+
+    def __init__(
+        self,
+        config: QuotaConfig,
+        *,
+        wall: Callable[[], float] = time.time,  # noqa: TID251 - the calendar is about the wall clock
+    ) -> None:
+        self._config = config
+        self._wall = wall
+        self._name = "quota"
+        self._ledger: Ledger | None = None
+        self._prices: Mapping[str, Price] = {}
+        self._told: tuple[Told, ...] = ()
+        self._has_costs = any(limit.max_cost is not None for limit in config.limits)
+        self._reserved = [0] * len(UNITS)
+        self._refused = Counter("headgate_quota_refused", "Requests above a quota.", ("plugin", "limit", "unit"))
+        self._settled = Counter("headgate_quota_used", "What settled requests have used.", ("plugin", "unit"))
+        self._excess = Counter("headgate_quota_excess", "What they used beyond what was reserved.", ("plugin", "unit"))
+
+    @hookimpl
+    def headgate_configure(self, setup: Setup) -> None:
+        """Open the accounts; a successor has those of the instance it replaces. Raises: ValueError, OSError."""
+        self._name = setup.name
+        self._told = tuple(Told(setup.name, limit) for limit in self._config.limits)
+        self._prices = self._prices_of(setup)
+        previous = setup.previous._ledger_for(self._config) if isinstance(setup.previous, Quota) else None
+        if previous is not None:
+            self._ledger = Ledger(previous.fileno(), self._config.max_accounts)
+        elif self._config.file is not None:
+            self._ledger = Ledger.open(str(self._config.file), self._config.max_accounts)
+        else:
+            self._ledger = _in_memory(setup, self._config.max_accounts)
+
+    @hookimpl
+    def headgate_metrics(self, registry: Registry) -> None:
+        """Show what is reserved, used and refused."""
+        self._refused = registry.register(self._refused)
+        self._settled = registry.register(self._settled)
+        self._excess = registry.register(self._excess)
+        reserved = registry.register(
+            Gauge("headgate_quota_reserved", "What requests under way have reserved.", ("plugin", "unit"))
+        )
+        for place, unit in enumerate(UNITS):
+            reserved.set(partial(self._reserved.__getitem__, place), self._name, unit)
+        accounts = Gauge("headgate_quota_accounts", "Accounts of a quota that have a place.", ("plugin",), max)
+        registry.register(accounts).set(lambda: len(self._ledger or ()), self._name)
+
+    def close(self) -> None:
+        """Let go of the accounts."""
+        ledger, self._ledger = self._ledger, None
+        if ledger is not None:
+            ledger.close()
+
+    @hookimpl
+    def headgate_ratelimit(self, exchange: Exchange) -> Reject | Reservation:
+        """Charge the request with the most that it may take, to all accounts that it comes under, or to none."""
+        now_s = self._wall()
+        told = self._estimate(exchange)
+        if told is not _NOTHING_TOLD and told.price is None and self._has_costs:
+            return Reject("forbidden", "this model has no price here", f"{self._name}: no price of {exchange.model}")
+        amounts = told.amounts
+        asks = [Ask(_name_of(exchange, limit), limit.per, limit.limits) for limit in self._config.limits]
+        assert self._ledger is not None
+        try:
+            decision = self._ledger.reserve(asks, amounts, now_s)
+        except LedgerFullError as error:
+            most = self._config.max_accounts
+            return Reject("stage_unavailable", detail=f"{self._name}: {error}; max_accounts is {most}")
+        if decision.over:
+            return self._refuse(decision, amounts, now_s)
+        self._count_reserved(amounts, 1)
+        settle = _Reserved(self, self._ledger, decision.standings, told).settle
+        return Reservation(settle, fields_of(self._told, decision.standings, now_s))
+
+    def settled(self, reserved: Amounts, taken: Amounts) -> None:
+        """Count what a reservation came to."""
+        self._count_reserved(reserved, -1)
+        for place, unit in enumerate(UNITS):
+            if taken[place]:
+                self._settled.add(self._name, unit, amount=taken[place])
+            if taken[place] > reserved[place]:
+                self._excess.add(self._name, unit, amount=taken[place] - reserved[place])
+
+    def _refuse(self, decision: Decision, amounts: Amounts, now_s: float) -> Reject:
+        """Tell of the limit that is in the way for longest."""
+        for number, unit in decision.over:
+            self._refused.add(self._name, self._told[number].name, UNITS[unit])
+        number, unit = max(decision.over, key=lambda over: self._renewed_s(decision, over[0]))
+        told, standing = self._told[number], decision.standings[number]
+        end_s = told.renewed_s(standing)
+        is_possible = all(self._told[number].is_possible(unit, amounts) for number, unit in decision.over)
+        fields = retry_after(end_s, now_s) if is_possible else ()
+        fields += fields_of(self._told, decision.standings, now_s)
+        return Reject("quota_exceeded", told.refusal(standing, unit, amounts), f"{self._name}: {told.name}", fields)
+
+    def _renewed_s(self, decision: Decision, number: int) -> float:
+        end_s = self._told[number].renewed_s(decision.standings[number])
+        return float("inf") if end_s is None else end_s
+
+    def _estimate(self, exchange: Exchange) -> Estimate:
+        scan, body, config = exchange.body_scan, exchange.request.body, self._config
+        if scan is None and (body.is_empty or not exchange.route.is_inference):
+            return _NOTHING_TOLD
+        options: QuotaOptions = exchange.route.options.get(self._name, _DEFAULT)
+        return estimate(
+            scan,
+            -(-(len(scan.body) if scan is not None else body.length or 0) // config.bytes_per_token),
+            options.default_max_tokens or config.default_max_tokens,
+            options.max_tokens_reserved,
+            self._prices.get(exchange.model or "") or self._prices.get(ANY_MODEL),
+        )
+
+    def _prices_of(self, setup: Setup) -> dict[str, Price]:
+        """Return the prices by every name of the models. Raises: ValueError where one has none but needs one."""
+        prices = {name: each.price for name, each in self._config.prices.items()}
+        missing = [name for name in setup.models if name not in prices] if ANY_MODEL not in prices else []
+        if missing and self._has_costs:
+            raise ValueError(f"expected `prices` of all models, or of `*`; got none of {', '.join(sorted(missing))}")
+        named = {alias: prices[name] for name, info in setup.models.items() if name in prices for alias in info.aliases}
+        return {**named, **prices}
+
+    def _ledger_for(self, config: QuotaConfig) -> Ledger | None:
+        """The accounts, where a successor with this configuration has the same."""
+        own = self._config
+        return self._ledger if (own.file, own.max_accounts) == (config.file, config.max_accounts) else None
+
+    def _count_reserved(self, amounts: Amounts, times: int) -> None:
+        for place, amount in enumerate(amounts):
+            self._reserved[place] += amount * times
+
+
+class _Reserved:
+    """What one request has reserved."""
+
+    __slots__ = ("_ledger", "_quota", "_standings", "_told")
+
+    def __init__(self, quota: Quota, ledger: Ledger, standings: tuple[Standing, ...], told: Estimate) -> None:
+        self._quota = quota
+        self._ledger: Ledger | None = ledger
+        self._standings = standings
+        self._told = told
+
+    def settle(self, settlement: Settlement) -> None:
+        """Charge what was used in place of what was reserved. A second time does nothing."""
+        ledger, self._ledger = self._ledger, None
+        if ledger is None:
+            return
+        reserved, taken = self._told.amounts, used(self._told, settlement)
+        self._quota.settled(reserved, taken)
+        if taken != reserved:
+            ledger.settle(self._standings, reserved, taken)
+
+
+def _in_memory(setup: Setup, max_accounts: int) -> Ledger:
+    descriptor = setup.memory(num_bytes(max_accounts), f"accounts {max_accounts}")
+    try:
+        return Ledger(descriptor, max_accounts)
+    finally:
+        os.close(descriptor)
+
+
+def _name_of(exchange: Exchange, limit: LimitConfig) -> bytes:
+    """Return whose account it is; without an identity that of the address."""
+    identity = exchange.identity
+    if identity is None:
+        return b"address " + address_group(exchange.request.client)
+    name = identity.key_id if limit.by == "key" else identity.tenant
+    return f"{limit.by} {name}".encode("utf-8", "surrogatepass")

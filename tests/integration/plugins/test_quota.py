@@ -1,0 +1,266 @@
+"""`quota` in a gateway that serves: what services say they used is what is charged, whoever is killed meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headgate.plugins.api_key import digest, new_key
+
+from ...http_client import Answer, client, fetch
+from ...running import RunningGateway, gateway, process
+from ...upstream import Call, Script, Upstream, upstream
+from ..proxy.completions import DONE, PATH, begin, chunks, end, event, events
+
+PEPPER = "a pepper of the tests"
+KEY, OTHER = new_key("test"), new_key("test")
+TOKENS, REQUESTS = 100_000, 1_000
+PROMPT_TOKENS, MAX_TOKENS = 30, 500
+READY_S = 30.0
+
+
+def body_of(*, is_stream: bool = False) -> bytes:
+    """A request whose prompt is estimated at PROMPT_TOKENS."""
+    written = json.dumps({"model": "m", "max_tokens": MAX_TOKENS, "stream": is_stream, "messages": []}).encode()
+    return written.ljust(4 * PROMPT_TOKENS)
+
+
+def usage_of(prompt: int, completion: int) -> dict[str, int]:
+    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+
+
+async def answered(call: Call) -> None:
+    """Answer with 7 tokens for the prompt and 13 for the answer; what has no body is told nothing."""
+    told = {"choices": [], "usage": usage_of(7, 13)} if call.body else {"object": "list", "data": []}
+    await call.answer(json.dumps(told).encode(), "200 OK", "Content-Type: application/json")
+
+
+def config_of(served: Upstream, **quota: Any) -> dict[str, Any]:
+    keys = [
+        {"id": name, "tenant": "acme", "digests": [{"digest": digest(key, PEPPER)}]}
+        for name, key in (("ann", KEY), ("bob", OTHER))
+    ]
+    limits = [
+        {"by": "key", "per": "total", "max_tokens": TOKENS, "max_requests": REQUESTS},
+        {"by": "tenant", "per": "month", "max_cost": "1000"},
+    ]
+    return {
+        "listeners": [{"address": "127.0.0.1:0"}],
+        "clusters": {"up": {"endpoints": [served.url]}},
+        "plugins": {
+            "api_key": {"pepper": "env:PEPPER", "inline": keys},
+            "quota": {"limits": limits, "prices": {"*": {"input": "1", "output": "2"}}, **quota},
+        },
+        "stages": {"auth": ["api_key"], "ratelimit": ["quota"]},
+        "routes": [{"name": "all", "match": {"path": "/{*rest}"}, "targets": ["up"], "kind": "inference"}],
+    }
+
+
+async def post(gate: RunningGateway, key: str = KEY, *, is_stream: bool = False) -> Answer:
+    return await fetch(gate.port, "POST", PATH, body_of(is_stream=is_stream), f"Authorization: Bearer {key}")
+
+
+async def left(gate: RunningGateway, key: str = KEY) -> tuple[int, int, int]:
+    """Return how many requests and tokens a key has left, this one counted, and how much its tenant, in millionths."""
+    answer = await fetch(gate.port, "GET", "/v1/models", None, f"Authorization: Bearer {key}")
+    members = (answer.field("ratelimit") or "").split(", ")
+    requests, tokens, cost = (int(member.partition(";r=")[2].partition(";")[0]) for member in members)
+    return requests, tokens, cost
+
+
+def play(script: Script, ask: Callable[[RunningGateway], Awaitable[Any]], lane: str = "on", **quota: Any) -> Any:
+    async def main() -> Any:
+        environment = {"PEPPER": PEPPER, **({"HEADGATE_NO_LANE": "1"} if lane == "off" else {})}
+        async with upstream(script) as served, gateway(config_of(served, **quota), **environment) as gate:
+            return await ask(gate)
+
+    return asyncio.run(main())
+
+
+both_ways = pytest.mark.parametrize("lane", ["on", "off"])
+
+
+@both_ways
+def test_what_the_service_used_is_charged(lane: str) -> None:
+    async def ask(gate: RunningGateway) -> tuple[Answer, tuple[int, int, int]]:
+        return await post(gate), await left(gate)
+
+    answer, found = play(answered, ask, lane)
+    assert answer.status == 200
+    assert f'"quota/key/total/tokens";r={TOKENS - PROMPT_TOKENS - MAX_TOKENS}' in (answer.field("ratelimit") or "")
+    assert found == (REQUESTS - 2, TOKENS - 20, 10**9 - 7 - 26)
+
+
+@both_ways
+def test_a_stream_without_usage_is_charged_by_its_events(lane: str) -> None:
+    async def script(call: Call) -> None:
+        if not call.body:
+            return await answered(call)
+        await begin(call)
+        await chunks(call, [*events(), DONE])
+        await end(call)
+
+    async def ask(gate: RunningGateway) -> tuple[Answer, tuple[int, int, int]]:
+        return await post(gate, is_stream=True), await left(gate)
+
+    answer, (_, tokens, _) = play(script, ask, lane)
+    assert answer.is_whole
+    assert tokens == TOKENS - PROMPT_TOKENS - len(events())
+
+
+@both_ways
+def test_a_client_that_leaves_pays_for_what_had_come(lane: str) -> None:
+    async def script(call: Call) -> None:
+        if not call.body:
+            return await answered(call)
+        await begin(call)
+        await chunks(call, [event(number, "word ") for number in range(3)])
+        await call.gone()
+        raise ConnectionError
+
+    async def ask(gate: RunningGateway) -> tuple[int, int, int]:
+        async with client(gate.port) as asking:
+            await asking.send("POST", PATH, body_of(is_stream=True), f"Authorization: Bearer {KEY}")
+            await asking.head()
+            found = b""
+            while found.count(b"data: ") < 3:
+                found += await asking.reader.read(65536)
+            assert (await left(gate, OTHER))[0] == REQUESTS - 1
+        await gate.until(lambda: any(line["path"] == PATH for line in gate.log()))
+        return await left(gate)
+
+    assert play(script, ask, lane)[:2] == (REQUESTS - 2, TOKENS - PROMPT_TOKENS - 3)
+
+
+@both_ways
+def test_what_no_service_has_seen_costs_nothing(lane: str) -> None:
+    async def refuse(call: Call) -> None:
+        await call.answer(b"", "500 Internal Server Error") if call.body else await answered(call)
+
+    async def ask(gate: RunningGateway) -> tuple[int, tuple[int, int, int]]:
+        return (await post(gate)).status, await left(gate)
+
+    assert play(refuse, ask, lane) == (500, (REQUESTS - 1, TOKENS, 10**9))
+
+
+@both_ways
+def test_a_refusal_is_one_that_openai_clients_read(lane: str) -> None:
+    limits = [{"by": "key", "per": "total", "max_tokens": 600}]
+
+    async def ask(gate: RunningGateway) -> list[Answer]:
+        return [await post(gate) for _ in range(5)] + [await post(gate, OTHER)]
+
+    answers = play(answered, ask, lane, limits=limits)
+    assert [answer.status for answer in answers] == [200, 200, 200, 200, 403, 200]
+    error = answers[4].json()["error"]
+    assert (error["type"], error["code"]) == ("insufficient_quota", "quota_exceeded")
+    assert error["message"] == (
+        "the quota of this key is 600 tokens in total, 520 tokens left, and this needs 530 tokens: it is not renewed"
+    )
+    assert answers[4].field("ratelimit") == '"quota/key/total/tokens";r=520'
+
+
+@contextlib.asynccontextmanager
+async def workers(path: Path, config: dict[str, Any]) -> AsyncIterator[RunningGateway]:
+    written(path, config)
+    async with process(("serve", str(path), "--workers", "2"), path, is_fresh=True, PEPPER=PEPPER) as gate:
+        yield gate
+
+
+def written(path: Path, config: dict[str, Any]) -> None:
+    path.write_text(json.dumps(config))
+
+
+def workers_of(gate: RunningGateway) -> set[int]:
+    children = Path(f"/proc/{gate.process.pid}/task/{gate.process.pid}/children").read_text()
+    return set(map(int, children.split()))
+
+
+@pytest.mark.parametrize("is_kept", [False, True])
+def test_a_killed_worker_leaves_what_it_had_reserved_charged_and_no_more(tmp_path: Path, is_kept: bool) -> None:
+    """Every request ends, or is one of those that the killed worker had under way: the sums say which."""
+    go = asyncio.Event()
+
+    async def script(call: Call) -> None:
+        if call.body and not go.is_set():
+            await go.wait()
+        await answered(call)
+
+    async def main() -> None:
+        file = {"file": str(tmp_path / "accounts")} if is_kept else {}
+        async with (
+            upstream(script) as served,
+            workers(tmp_path / "gateway.yaml", config_of(served, **file)) as gate,
+        ):
+            asked = [asyncio.create_task(try_to(gate)) for _ in range(40)]
+            await served.until(lambda: len(served.calls) == 40)
+            # All at once: what all have reserved is charged, to the token.
+            assert await left(gate) == (REQUESTS - 41, TOKENS - 40 * 530, 10**9 - 40 * 1030)
+            before = workers_of(gate)
+            os.kill(min(before), signal.SIGKILL)
+            async with asyncio.timeout(READY_S):
+                while len(workers_of(gate)) < 2 or workers_of(gate) == before:  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+            go.set()
+            num_lost = (await asyncio.gather(*asked)).count(None)
+            assert 0 < num_lost < 40
+            num_whole = 40 - num_lost
+            await gate.until(lambda: len(gate.log()) == 1 + num_whole)
+            expected = TOKENS - 530 * num_lost - 20 * num_whole, 10**9 - 1030 * num_lost - 33 * num_whole
+            # Whichever worker is asked, the successor too.
+            for number in range(10):
+                assert await left(gate) == (REQUESTS - 42 - number, *expected)
+
+    asyncio.run(main())
+
+
+async def try_to(gate: RunningGateway) -> Answer | None:
+    """Return the answer; None where the connection ended without one."""
+    try:
+        answer = await post(gate)
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return None
+    assert answer.status == 200
+    return answer
+
+
+def test_a_gateway_that_is_killed_whole_forgets_nothing(tmp_path: Path) -> None:
+    async def main() -> None:
+        path = tmp_path / "gateway.yaml"
+        async with upstream(answered) as served:
+            config = config_of(served, file="accounts")
+            async with workers(path, config) as gate:
+                for _ in range(10):
+                    assert (await post(gate)).status == 200
+                found = await left(gate)
+                assert found == (REQUESTS - 11, TOKENS - 200, 10**9 - 330)
+                for pid in (gate.process.pid, *workers_of(gate)):
+                    os.kill(pid, signal.SIGKILL)
+                await gate.process.wait()
+            async with workers(path, config) as gate:
+                requests, *rest = await left(gate)
+                assert (requests, *rest) == (found[0] - 1, *found[1:])
+
+    asyncio.run(main())
+
+
+def test_a_reload_keeps_the_accounts_and_takes_the_limit(tmp_path: Path) -> None:
+    async def main() -> None:
+        path = tmp_path / "gateway.yaml"
+        async with upstream(answered) as served, workers(path, config_of(served)) as gate:
+            for _ in range(5):
+                await post(gate)
+            gate.write(config_of(served, limits=[{"by": "key", "per": "total", "max_requests": 6}]))
+            gate.signal(signal.SIGHUP)
+            await gate.until(lambda: sum("version 2 is in force" in line for line in gate.complaints) == 2)
+            assert [(await post(gate)).status for _ in range(3)] == [200, 403, 403]
+
+    asyncio.run(main())
