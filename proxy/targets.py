@@ -114,14 +114,14 @@ class TargetCalls:
             raise GatewayError("internal", f"no cluster is called {target.cluster!r}")
         if len(self._open) >= MAX_CALLS:
             raise GatewayError("overloaded", f"expected at most {MAX_CALLS} calls for one request")
-        self._record.has_called = True
+        self.record.has_called = True
         async with self._reading:  # calls run side by side, but one of them reads
             await self._body.read(self._program.replay_buffer_bytes if self._program else 0)
         served = Served()
         answer = await self._run((target,), served, body)
         if self._exchange.route.is_inference:
             answer.usage = self._usage_of(answer, served)
-            self._record.usages.append(answer.usage)
+            self.record.usages.append(answer.usage)
         return answer
 
     def _usage_of(self, answer: Response, served: Served) -> Usage:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypedDict, Unpack
 
 from ...proxy.errors import GatewayError
-from ...proxy.exchange.exchange import Exchange, RouteView
+from ...proxy.exchange.exchange import Call, Exchange, RouteView
 from ...proxy.exchange.fields import Fields
-from ...proxy.exchange.message import Request, Response
+from ...proxy.exchange.message import Request
 from ...proxy.targets import no_call
 from ...proxy.verdicts import Identity, Target
 
@@ -37,6 +37,10 @@ class HeldBody:
 
     async def read(self, limit_bytes: int) -> bytes:
         """Return the whole of it. Raises: GatewayError `body_too_large`, as the gateway's does."""
+        return self.arrived(limit_bytes)
+
+    def arrived(self, limit_bytes: int) -> bytes:
+        """Return the whole of it, as `read` does: there is nothing to wait for."""
         if len(self.data) > limit_bytes:
             raise GatewayError("body_too_large", f"{len(self.data)} bytes, at most {limit_bytes} are read here")
         return self.data
@@ -65,7 +69,7 @@ class About(TypedDict, total=False):
     scheme: str
     deadline_s: float
     now: Callable[[], float]
-    call: Callable[[Target], Awaitable[Response]]
+    call: Call
 
 
 def make_exchange(
