@@ -36,6 +36,9 @@ class By:
     part: str
     name: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.part}:{self.name}" if self.name else self.part
+
     def key_of(self, exchange: Exchange) -> bytes | None:
         """Return whose request it is; None where it does not say."""
         identity = exchange.identity

@@ -37,6 +37,7 @@ _IMPORTS = {
         "headgate.plugins.mirror",
         "headgate.plugins.model_route",
         "headgate.plugins.rate_limit",
+        "headgate.plugins.transform",
     ),
     "headgate.inference": ("headgate.inference.serve",),
 }

@@ -49,7 +49,8 @@ def _check_editable(name: str) -> str:
     return name
 
 
-def _check_value(value: object) -> str:
+def check_field_value(value: object) -> str:
+    """Return the value of a field. Raises: ValueError."""
     if not isinstance(value, str):
         raise ValueError(f"got {shown(value)}, wanted text: put it into quotes")
     if len(value) > 8192 or not _VALUE.fullmatch(value):
@@ -75,7 +76,7 @@ def refuse_same_names(value: object) -> object:
 
 
 FieldName = Annotated[str, BeforeValidator(check_field_name), _NAME_WORDS]
-FieldValue = Annotated[str, BeforeValidator(_check_value), Words("text of one line", "texts of one line")]
+FieldValue = Annotated[str, BeforeValidator(check_field_value), Words("text of one line", "texts of one line")]
 EditedName = Annotated[FieldName, AfterValidator(_check_editable), _NAME_WORDS]
 RequestName = Annotated[EditedName, AfterValidator(_refuse_credential), _NAME_WORDS]
 

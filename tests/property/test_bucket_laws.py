@@ -102,6 +102,7 @@ COOKIES = (("cookie", "a=1; session = s1 ;b=2"), ("Cookie", "session=s2; session
 def test_a_caller_is_found(by: str, fields: tuple[tuple[str, str], ...], wanted: bytes | None) -> None:
     caller: By = TypeAdapter(ByValue).validate_python(by)
     assert caller.key_of(make_exchange(*fields, identity=Identity("ann-1", "acme"))) == wanted
+    assert str(caller).lower() == by.lower()
 
 
 @pytest.mark.parametrize("by", ["key", "tenant"])

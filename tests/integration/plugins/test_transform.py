@@ -1,0 +1,133 @@
+"""`transform` in a gateway that serves: what is set is what targets and clients see, with the lane and without it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from ...http_client import Answer, fetch
+from ...running import RunningGateway, gateway
+from ...upstream import Call, Upstream, upstream
+
+BOTH_WAYS = pytest.mark.parametrize("way", ["lane", "reference"])
+OPTIONS: dict[str, Any] = {
+    "path": {"strip_prefix": "/api", "regex": {"match": r"/users/(\d+)", "to": "/u/{1}"}, "prefix": "/v2"},
+    "query": {"remove": ["debug"], "set": {"route": "{route}"}},
+    "request": {
+        "remove": ["x-internal"],
+        "rename": {"x-old": "x-new"},
+        "set": {"x-team": "red {client}"},
+        "append": {"x-trail": "{request_id}"},
+    },
+    "response": {
+        "remove": ["server"],
+        "rename": {"x-up": "x-down"},
+        "set": {"x-served": "{route}"},
+        "append": {"x-from": "gate"},
+    },
+}
+
+
+async def show(call: Call) -> None:
+    await call.answer(b"fine", "200 OK", "Server: secret", "X-Up: 1", "X-From: target")
+
+
+@contextlib.asynccontextmanager
+async def serving(way: str, options: dict[str, Any] = OPTIONS) -> AsyncIterator[tuple[RunningGateway, Upstream]]:
+    environment: dict[str, Any] = {"HEADGATE_NO_LANE": "1"} if way == "reference" else {}
+    async with upstream(show) as target:
+        config = {
+            "listeners": [{"address": "127.0.0.1:0"}],
+            "admin": {"address": "127.0.0.1:0", "token": "env:TOKEN", "hosts": ["gate.test"]},
+            "clusters": {"up": {"endpoints": [target.url]}},
+            "plugins": {"transform": {}},
+            "routes": [
+                {"name": "plain", "match": {"path": "/plain"}, "targets": ["up"]},
+                {
+                    "name": "api",
+                    "match": {"path": "/{*rest}"},
+                    "targets": ["up"],
+                    "stages": {"request": ["transform"], "response_head": ["transform"]},
+                    "plugins": {"transform": options},
+                },
+            ],
+        }
+        async with gateway(config, TOKEN="token", **environment) as gate:
+            yield gate, target
+
+
+async def ask(gate: RunningGateway, path: str, *fields: str) -> Answer:
+    return await fetch(gate.port, "POST", path, b"{}", "X-Request-Id: r1", *fields)
+
+
+@BOTH_WAYS
+def test_what_is_set_is_what_the_target_and_the_client_see(way: str) -> None:
+    async def main() -> None:
+        async with serving(way) as (gate, target):
+            fields = ("X-Internal: 1", "X-Old: o", "X-New: n", "X-Team: forged", "X-Trail: a")
+            for _ in range(2):  # over a new connection to the target, and over a kept one
+                answer = await ask(gate, "/api/users/17?debug=1&a=%20", *fields)
+                call = target.calls[-1]
+                assert call.line == "POST /v2/u/17?a=%20&route=api HTTP/1.1"
+                names = ("x-internal", "x-old", "x-new", "x-team", "x-trail")
+                seen = [call.fields(name) for name in names]
+                assert seen == [[], [], ["o"], ["red 127.0.0.1"], ["a", "r1"]]
+                heads = [line for line in answer.head.split(b"\r\n") if line.lower().startswith(b"x-from")]
+                assert heads == [b"X-From: target", b"x-from: gate"]
+                told = [answer.field(name) for name in ("server", "x-up", "x-down", "x-served")]
+                assert told == [None, None, "1", "api"]
+            shown = await fetch(gate.admin_port, "GET", "/metrics", None, "Authorization: Bearer token")
+            assert (b'headgate_served_total{way="inline"} 1' in shown.body) is (way == "lane")
+            config = await fetch(gate.admin_port, "GET", "/config", None, "Authorization: Bearer token")
+            assert b"red {client}" in config.body
+
+    asyncio.run(main())
+
+
+@BOTH_WAYS
+def test_a_client_cannot_take_away_what_is_set(way: str) -> None:
+    async def main() -> None:
+        async with serving(way) as (gate, target):
+            await ask(gate, "/api/x", "X-Team: forged", "Connection: keep-alive, x-team, x-trail")
+            assert target.calls[0].fields("x-team") == ["red 127.0.0.1"]
+            assert target.calls[0].fields("x-trail") == ["r1"]
+
+    asyncio.run(main())
+
+
+@BOTH_WAYS
+def test_a_route_without_it_is_left_alone(way: str) -> None:
+    async def main() -> None:
+        async with serving(way) as (gate, target):
+            answer = await ask(gate, "/plain?debug=1", "X-Internal: 1")
+            assert target.calls[0].line == "POST /plain?debug=1 HTTP/1.1"
+            assert target.calls[0].fields("x-internal") == ["1"]
+            assert (answer.field("server"), answer.field("x-served")) == ("secret", None)
+
+    asyncio.run(main())
+
+
+@BOTH_WAYS
+def test_a_path_that_is_none_once_it_is_rewritten_reaches_nobody(way: str) -> None:
+    async def main() -> None:
+        async with serving(way, {"path": {"regex": {"match": "/go(.*)", "to": "/{1}"}}}) as (gate, target):
+            answer = await ask(gate, "/go/evil.example/x")
+            assert (answer.status, target.calls) == (400, [])
+            assert (await ask(gate, "/gone")).status == 200
+            assert target.calls[0].line == "POST /ne HTTP/1.1"
+
+    asyncio.run(main())
+
+
+@BOTH_WAYS
+def test_errors_of_the_gateway_have_their_fields_changed_too(way: str) -> None:
+    async def main() -> None:
+        async with serving(way, {**OPTIONS, "path": {"regex": {"match": "/no", "to": "//"}}}) as (gate, _):
+            answer = await ask(gate, "/no")
+            assert (answer.status, answer.field("x-served")) == (400, "api")
+
+    asyncio.run(main())
