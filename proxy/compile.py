@@ -8,14 +8,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..ext.route_table import RouteTable
+from .config.lint_guards import CLOSABLE, OPENABLE
 from .config.schema import Config
 from .config.schema_cluster import Cluster as ClusterConfig
 from .config.schema_delivery import HoldBack
+from .config.schema_guards import GuardConfig
 from .config.schema_health import HealthCheck
 from .config.schema_route import RouteConfig
 from .endpoints import endpoint_of
 from .exchange.exchange import RouteView
 from .exchange.plan import FallbackRule, HedgeRule, HoldRule, RetryRule, Timeouts
+from .guards import Guard, guarded
 from .hooks import make, manager
 from .hookspecs import STAGES, ModelInfo, Setup
 from .observe.metrics import Registry
@@ -47,7 +50,7 @@ def build(config: Config, types: PluginTypes, registry: Registry, previous: Snap
     models = {name: model.to_groups() for name, model in config.models.items()}
     infos = {name: ModelInfo(tuple(model.aliases), model.owned_by) for name, model in config.models.items()}
     instances = _instances(config, types, registry, infos, previous)
-    hooks = {name: stage_hooks(name, instance) for name, instance in instances.items()}
+    hooks = {name: _guarded_hooks(name, instance, config) for name, instance in instances.items()}
     programs = tuple(_program(route, config, hooks) for route in config.routes)
     return Snapshot(
         config=config,
@@ -106,6 +109,20 @@ def stage_hooks(name: str, instance: Any) -> dict[str, Hook]:
             function = implementation.function
             found[stage] = Hook(name, function, inspect.iscoroutinefunction(function))
     return found
+
+
+def _guarded_hooks(name: str, instance: Any, config: Config) -> dict[str, Hook]:
+    """Return the stage hooks of one instance, under its guard where it has one that does anything."""
+    hooks, settings = stage_hooks(name, instance), config.guards.get(name)
+    if settings is None:
+        return hooks
+    return {stage: guarded(hook, stage, _guard(settings, stage)) for stage, hook in hooks.items()}
+
+
+def _guard(settings: GuardConfig, stage: str) -> Guard:
+    allowed = {"closed": CLOSABLE, "open": OPENABLE}.get(settings.on_failure or "", frozenset())
+    is_closed = settings.on_failure == "closed" if stage in allowed else None
+    return Guard(settings.deadline, is_closed, settings.eject_after, settings.eject_for)
 
 
 def _program(route: RouteConfig, config: Config, hooks: Mapping[str, Mapping[str, Hook]]) -> RouteProgram:

@@ -47,7 +47,7 @@ class _Schemas(Mapping[str, PluginSchema]):
             kind = self._types.get(name)
         except PluginError as error:
             return PluginSchema(name, refused=str(error))
-        return PluginSchema(name, kind.config, kind.route_options, kind.stages)
+        return PluginSchema(name, kind.config, kind.route_options, kind.stages, version=kind.version)
 
     def __contains__(self, name: object) -> bool:
         return name in self._types.names

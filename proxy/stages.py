@@ -18,7 +18,7 @@ _log = logging.getLogger("headgate.plugins")
 _LOG_EVERY_S = 60.0
 _LAST = frozenset({"response_head", "log"})
 _LAST_S = 1.0
-_PASSING = frozenset(STAGES) - _LAST - {"event"}  # whose hooks read the body or call targets, and pass errors on
+PASSING = frozenset(STAGES) - _LAST - {"event"}  # whose hooks read the body or call targets, and pass errors on
 
 
 @dataclass(slots=True)
@@ -30,6 +30,13 @@ class Hook:
     is_async: bool
     num_errors: int = 0
     logged_at: float = float("-inf")
+
+    def note(self, stage: str, now: float, error: Exception) -> None:
+        """Count a failure, and log it unless one was logged a moment ago."""
+        self.num_errors += 1
+        if now - self.logged_at >= _LOG_EVERY_S:
+            self.logged_at = now
+            _log.error("plugin %s failed in stage %s: %r", self.plugin, stage, error, exc_info=error)
 
 
 class Waiting:
@@ -206,23 +213,24 @@ class Chain:
             raise
 
     def _check(self, answer: Any) -> Any:
-        if answer is None or isinstance(answer, self._rule.returns):
-            return answer
-        _close(answer)  # it is not waited for
-        wanted = ", ".join(kind.__name__ for kind in self._rule.returns) or "nothing but None"
-        raise TypeError(f"expected {wanted} or None from {self._rule.hook}, got {type(answer).__name__}")
+        return checked(self._rule, answer)
 
     def _failed(self, hook: Hook, exchange: Exchange, error: Exception) -> None:
         """Count and log a plugin's failure; end the exchange where the stage fails closed."""
-        if isinstance(error, GatewayError) and self._stage in _PASSING:
+        if isinstance(error, GatewayError) and self._stage in PASSING:
             raise error
-        hook.num_errors += 1
-        now = exchange.now()
-        if now - hook.logged_at >= _LOG_EVERY_S:
-            hook.logged_at = now
-            _log.error("plugin %s failed in stage %s: %r", hook.plugin, self._stage, error, exc_info=error)
+        hook.note(self._stage, exchange.now(), error)
         if self._rule.is_fail_closed:
             raise GatewayError(self._rule.error_kind, f"plugin {hook.plugin}: {error!r}") from error
+
+
+def checked(rule: StageRule, answer: Any) -> Any:
+    """Return an answer that a hook of the stage may give. Raises: TypeError for any other."""
+    if answer is None or isinstance(answer, rule.returns):
+        return answer
+    _close(answer)  # it is not waited for
+    wanted = ", ".join(kind.__name__ for kind in rule.returns) or "nothing but None"
+    raise TypeError(f"expected {wanted} or None from {rule.hook}, got {type(answer).__name__}")
 
 
 def _close(work: Any) -> None:

@@ -15,6 +15,7 @@ from .complaints import complain, problem_at
 from .document import Document, line_and_column, parse_document
 from .lint import find_conflicts, find_doubts
 from .lint_delivery import find_delivery_conflicts
+from .lint_guards import find_guard_conflicts
 from .plugin_schema import PluginSchema
 from .problems import MAX_EXAMINED, ConfigErrors, ConfigProblem
 from .schema import Config
@@ -108,6 +109,7 @@ def _validate(document: Document, scope: Scope) -> Checked:
     problems += [problem_at(document, path, message) for path, message in find_conflicts(document.root.data, config)]
     if config is not None:
         problems += [problem_at(document, path, message) for path, message in find_delivery_conflicts(config)]
+        problems += [problem_at(document, path, message) for path, message in find_guard_conflicts(config, scope)]
     if config is None or problems:
         raise ConfigErrors(problems, num_unexamined)
     return Checked(config, tuple(sorted(problem_at(document, path, text) for path, text in find_doubts(config))))

@@ -19,3 +19,4 @@ class PluginSchema:
     route_options: type[BaseModel] | None = None
     stages: frozenset[str] = frozenset()
     refused: str = ""
+    version: str = ""

@@ -15,6 +15,7 @@ REQUEST_PATH_LINES = 25
 REQUEST_PATH = (
     "proxy/arrival.py",
     "proxy/gateway.py",
+    "proxy/guards.py",
     "proxy/outgoing.py",
     "proxy/pipeline.py",
     "proxy/relay.py",
