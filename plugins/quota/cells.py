@@ -25,6 +25,8 @@ _CELL_WORDS = 2 * _SIDE_WORDS
 _ROW_CELLS = 16
 _ROW_ACCOUNTS = 4
 _TAGS = 8  # a period's word is its number and its kind
+_TAG_OF = {per: tag for tag, per in enumerate(PERS)}
+_MOST_CHARGED = 2 * MOST
 _NONE = Amounts(0, 0, 0)
 
 
@@ -36,7 +38,7 @@ def num_bytes(max_accounts: int) -> int:
 
 def present(per: Per, now_s: float) -> int:
     """Return the word of the period that an instant lies in."""
-    return period_at(per, now_s).number * _TAGS + PERS.index(per)
+    return period_at(per, now_s).number * _TAGS + _TAG_OF[per]
 
 
 def number_of(period: int) -> int:
@@ -123,14 +125,16 @@ class Cells:
     def charged(self, place: int) -> Amounts:
         """Return what is charged to the account at a place in its period."""
         side = self._side(place)
-        return Amounts(*self._words[side + 1 : side + _SIDE_WORDS])
+        return Amounts._make(self._words[side + 1 : side + _SIDE_WORDS])
 
     def charge(self, place: int, by: Sequence[int]) -> None:
         """Add to what is charged to the account at a place; what is below 0 is given back. It is never below 0."""
-        at = self._side(place) + 1
-        for unit, amount in enumerate(by):
+        at, words = self._side(place), self._words
+        for amount in by:
+            at += 1
             if amount:
-                self._words[at + unit] = min(max(self._words[at + unit] + amount, 0), 2 * MOST)
+                charged = words[at] + amount
+                words[at] = charged if 0 <= charged <= _MOST_CHARGED else 0 if charged < 0 else _MOST_CHARGED
 
     def turn(self, place: int, period: int) -> None:
         """Begin a later period: it is in force once its word stands there, the last of all."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import mmap
 import os
+import weakref
 from collections.abc import Sequence
 from hashlib import blake2b
+from operator import add
 from typing import NamedTuple, cast
 
 from .amounts import Amounts
@@ -71,6 +73,8 @@ class Ledger:
         """
         # Opened anew, since a lock is that of one opening.
         self._descriptor = os.open(f"/proc/self/fd/{descriptor}", os.O_RDWR | os.O_CLOEXEC)
+        # Also of one that nobody closes, since what it was made for was refused.
+        self._close = weakref.finalize(self, os.close, self._descriptor)
         self._lock = FileLock(self._descriptor)
         self._map: mmap.mmap | None = None
         self._words: memoryview[int] | None = None
@@ -114,9 +118,7 @@ class Ledger:
             words.release()
         if mapped is not None:
             mapped.close()
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
+        self._close()
 
     def fileno(self) -> int:
         """Return the descriptor of what it lies in; open as long as the ledger is."""
@@ -189,7 +191,8 @@ class Ledger:
         elif cells.period(place) != standing.period:
             cells.turn(place, standing.period)
         cells.charge(place, amounts)
-        return standing._replace(charged=cells.charged(place))
+        charged = Amounts._make(map(add, standing.charged, amounts))
+        return Standing(place, standing.account, standing.period, charged)
 
     def _account(self, ask: Ask) -> int:
         """Return the id of an account: a keyed hash, so that nobody can make up names that meet."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Literal, NamedTuple, get_args
 
 Per = Literal["minute", "hour", "day", "week", "month", "total"]
@@ -29,9 +30,17 @@ class Period(NamedTuple):
 
 def period_at(per: Per, now_s: float) -> Period:
     """Return the span that an instant of the wall clock lies in. Numbers grow with time, by 1, and are above 0."""
-    return period_of(per, _number_at(per, min(max(int(now_s), EARLIEST_S), LATEST_S)))
+    last = _LAST.get(per)
+    if last is not None and last.begin_s <= now_s < (last.end_s or LATEST_S):
+        return last
+    period = _LAST[per] = period_of(per, _number_at(per, min(max(int(now_s), EARLIEST_S), LATEST_S)))
+    return period
 
 
+_LAST: dict[Per, Period] = {}  # as asked for last: most ask for the same
+
+
+@lru_cache(maxsize=64)
 def period_of(per: Per, number: int) -> Period:
     """Return the span of a number that `period_at` gave, or of the one after it."""
     if per == "total":

@@ -14,7 +14,7 @@ from ...proxy.observe.metrics import Counter, Gauge, Registry
 from ...proxy.verdicts import Reject, Reservation, Settlement
 from .amounts import UNITS, Amounts, Price
 from .cells import num_bytes
-from .config import ANY_MODEL, LimitConfig, QuotaConfig, QuotaOptions
+from .config import ANY_MODEL, QuotaConfig, QuotaOptions
 from .estimate import Estimate, estimate, used
 from .ledger import Ask, Decision, Ledger, LedgerFullError, Standing
 from .telling import Told, fields_of, retry_after
@@ -44,6 +44,7 @@ class Quota:
         self._ledger: Ledger | None = None
         self._prices: Mapping[str, Price] = {}
         self._told: tuple[Told, ...] = ()
+        self._limits = [(limit.by, limit.per, limit.limits) for limit in config.limits]
         self._has_costs = any(limit.max_cost is not None for limit in config.limits)
         self._reserved = [0] * len(UNITS)
         self._refused = Counter("headgate_quota_refused", "Requests above a quota.", ("plugin", "limit", "unit"))
@@ -92,7 +93,7 @@ class Quota:
         if told is not _NOTHING_TOLD and told.price is None and self._has_costs:
             return Reject("forbidden", "this model has no price here", f"{self._name}: no price of {exchange.model}")
         amounts = told.amounts
-        asks = [Ask(_name_of(exchange, limit), limit.per, limit.limits) for limit in self._config.limits]
+        asks = [Ask(_name_of(exchange, by), per, limits) for by, per, limits in self._limits]
         assert self._ledger is not None
         try:
             decision = self._ledger.reserve(asks, amounts, now_s)
@@ -192,10 +193,10 @@ def _in_memory(setup: Setup, max_accounts: int) -> Ledger:
         os.close(descriptor)
 
 
-def _name_of(exchange: Exchange, limit: LimitConfig) -> bytes:
+def _name_of(exchange: Exchange, by: str) -> bytes:
     """Return whose account it is; without an identity that of the address."""
     identity = exchange.identity
     if identity is None:
         return b"address " + address_group(exchange.request.client)
-    name = identity.key_id if limit.by == "key" else identity.tenant
-    return f"{limit.by} {name}".encode("utf-8", "surrogatepass")
+    name = identity.key_id if by == "key" else identity.tenant
+    return f"{by} {name}".encode("utf-8", "surrogatepass")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from .amounts import UNITS, Amounts, money
 from .config import LimitConfig
@@ -19,12 +19,16 @@ _RETRY_AFTER_S = 3600  # who has to wait for longer is told the instant, in word
 class Told:
     """One limit as clients are told of it."""
 
-    __slots__ = ("_by", "_labels", "_limits", "_per", "_policies", "name")
+    __slots__ = ("_by", "_limited", "_limits", "_per", "_policies", "name")
 
     def __init__(self, plugin: str, config: LimitConfig) -> None:
         self._by, self._per, self._limits = config.by, config.per, config.limits
         self.name = f"{config.by}/{config.per}"
-        self._labels = tuple(f'"{plugin}/{self.name}/{unit}"' for unit in _QUOTA_UNITS)
+        self._limited = [
+            (unit, f'"{plugin}/{self.name}/{name}"', limit)
+            for unit, (name, limit) in enumerate(zip(_QUOTA_UNITS, self._limits, strict=True))
+            if limit is not None
+        ]
         self._policies: tuple[int, str] = (0, "")  # of the period asked for last
 
     def policy(self, standing: Standing) -> str:
@@ -33,17 +37,18 @@ class Told:
         if number != standing.number:
             number, begin_s, end_s = period_of(self._per, standing.number)
             window = "" if end_s is None else f";w={end_s - begin_s}"
-            members = (f'{self._labels[u]};q={limit};qu="{_QUOTA_UNITS[u]}"{window}' for u, limit in self._limited())
+            members = (f'{label};q={limit};qu="{_QUOTA_UNITS[unit]}"{window}' for unit, label, limit in self._limited)
             text = ", ".join(members)
             self._policies = number, text
         return text
 
     def state(self, standing: Standing, now_s: float) -> str:
         """Return the members of RateLimit: what is left, and the seconds until it is renewed. Source: as above, §4."""
-        end_s = period_of(self._per, standing.number).end_s
+        end_s, charged = self.renewed_s(standing), standing.charged
         renewed = "" if end_s is None else f";t={_wait_s(end_s, now_s)}"
-        charged = standing.charged
-        return ", ".join(f"{self._labels[u]};r={max(0, limit - charged[u])}{renewed}" for u, limit in self._limited())
+        return ", ".join(
+            [f"{label};r={max(0, limit - charged[unit])}{renewed}" for unit, label, limit in self._limited]
+        )
 
     def renewed_s(self, standing: Standing) -> int | None:
         """Return the instant at which an account has its whole quota again; None: never."""
@@ -63,9 +68,6 @@ class Told:
     def is_possible(self, unit: int, amounts: Amounts) -> bool:
         """Whether a whole quota would do for a request."""
         return amounts[unit] <= (self._limits[unit] or 0)
-
-    def _limited(self) -> Iterator[tuple[int, int]]:
-        return ((unit, limit) for unit, limit in enumerate(self._limits) if limit is not None)
 
 
 def fields_of(told: Sequence[Told], standings: Sequence[Standing], now_s: float) -> Fields:

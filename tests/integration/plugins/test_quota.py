@@ -78,7 +78,7 @@ async def left(gate: RunningGateway, key: str = KEY) -> tuple[int, int, int]:
 
 def play(script: Script, ask: Callable[[RunningGateway], Awaitable[Any]], lane: str = "on", **quota: Any) -> Any:
     async def main() -> Any:
-        environment = {"PEPPER": PEPPER, **({"HEADGATE_NO_LANE": "1"} if lane == "off" else {})}
+        environment: dict[str, Any] = {"PEPPER": PEPPER, **({"HEADGATE_NO_LANE": "1"} if lane == "off" else {})}
         async with upstream(script) as served, gateway(config_of(served, **quota), **environment) as gate:
             return await ask(gate)
 

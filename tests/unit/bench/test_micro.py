@@ -20,6 +20,7 @@ from bench.micro import (
     limiter_cells,
     machine,
     plain_exchange,
+    quota,
     route_table,
     sse,
 )
@@ -89,6 +90,7 @@ def test_a_target_that_is_missed_is_shown_and_sets_the_exit_code(
         (limiter_cells.BENCHMARK, {"compiled"}),
         (machine.BENCHMARK, {"exchange machine"}),
         (plain_exchange.BENCHMARK, {"exchange", "with a connection"}),
+        (quota.BENCHMARK, {"both"}),
         (route_table.BENCHMARK, {"compiled"}),
         (sse.BENCHMARK, {"compiled"}),
     ],
@@ -101,6 +103,7 @@ def test_a_target_that_is_missed_is_shown_and_sets_the_exit_code(
         "limiter_cells",
         "machine",
         "plain_exchange",
+        "quota",
         "route_table",
         "sse",
     ],

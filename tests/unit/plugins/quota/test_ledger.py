@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import stat
 from collections.abc import Iterator
@@ -210,3 +211,11 @@ def test_names_in_common_do_not_meet_in_two_ledgers() -> None:
     with ledgers() as (one,), ledgers() as (two,):
         accounts = [ledger.reserve([day(b"a")], ONE, NOON_S).standings[0].account for ledger in (one, two)]
         assert accounts[0] != accounts[1]
+
+
+def test_one_that_nobody_closes_holds_nothing_open(tmp_path: Path) -> None:
+    num_before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        Ledger.open(str(tmp_path / "accounts"), 50)
+        gc.collect()
+        assert len(os.listdir("/proc/self/fd")) == num_before

@@ -109,8 +109,8 @@ def test_what_was_used_is_settled(made: list[Quota]) -> None:
 def test_a_route_caps_what_is_reserved_and_has_a_default_of_its_own(made: list[Quota]) -> None:
     plugin, _ = make(made, per_day(max_tokens=1000))
     options = {"quota": Quota.RouteOptions(max_tokens_reserved=50, default_max_tokens=20)}
-    for scan, expected in (({"max_tokens": 400}, 940), ({}, 910)):
-        exchange = asking(**scan)
+    for asked, expected in ((400, 940), (None, 910)):
+        exchange = asking(max_tokens=asked)
         exchange.route = make_exchange(options=options).route
         assert left(plugin, exchange) == [expected]
 
@@ -218,11 +218,11 @@ def test_a_successor_goes_on_with_the_accounts_and_old_reservations_are_settled(
 
 
 def test_a_file_keeps_accounts_over_a_restart(made: list[Quota], tmp_path: Path) -> None:
-    more = {"file": tmp_path / "accounts"}
-    plugin, _ = make(made, per_day(max_requests=5), **more)
+    file = tmp_path / "accounts"
+    plugin, _ = make(made, per_day(max_requests=5), file=file)
     admitted(plugin, asking())
     plugin.close()
-    again, _ = make(made, per_day(max_requests=5), **more)
+    again, _ = make(made, per_day(max_requests=5), file=file)
     assert left(again) == [3]
 
 
