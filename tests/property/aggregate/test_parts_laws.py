@@ -28,7 +28,7 @@ fates = st.builds(
     cut=st.sampled_from([None, None, "truncated", "stalled"]),
 ).map(lambda fate: replace(fate, media_type=STREAM if (fate.body or b"data").startswith(b"data") else JSON))
 branch_options = st.fixed_dictionaries(
-    {}, optional={"required": st.booleans(), "timeout": st.sampled_from(["200ms", "1s", "2s"])}
+    {}, optional={"required": st.booleans(), "timeout": st.sampled_from(["210ms", "1010ms", "2020ms"])}
 )
 worlds = st.lists(st.tuples(fates, branch_options), min_size=1, max_size=5)
 World = list[tuple[Fate, dict[str, Any]]]
