@@ -38,6 +38,7 @@ _IMPORTS = {
         "headgate.plugins.model_route",
         "headgate.plugins.rate_limit",
         "headgate.plugins.transform",
+        "headgate.plugins.transform_body",
     ),
     "headgate.inference": ("headgate.inference.serve",),
 }

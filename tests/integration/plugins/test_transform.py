@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from ...http_client import Answer, fetch
-from ...running import RunningGateway, gateway
+from ...http_client import Answer, client, fetch
+from ...running import RunningGateway, gateway, plain
 from ...upstream import Call, Upstream, upstream
 
 BOTH_WAYS = pytest.mark.parametrize("way", ["lane", "reference"])
@@ -129,5 +129,36 @@ def test_errors_of_the_gateway_have_their_fields_changed_too(way: str) -> None:
         async with serving(way, {**OPTIONS, "path": {"regex": {"match": "/no", "to": "//"}}}) as (gate, _):
             answer = await ask(gate, "/no")
             assert (answer.status, answer.field("x-served")) == (400, "api")
+
+    asyncio.run(main())
+
+
+@BOTH_WAYS
+@pytest.mark.parametrize("kind", ["http", "inference"])
+def test_members_of_a_body_are_what_the_target_sees(way: str, kind: str) -> None:
+    environment: dict[str, Any] = {"HEADGATE_NO_LANE": "1"} if way == "reference" else {}
+    sent = b'{"model": "m", "user": "forged", "x": 1.00}'
+    head = b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+    async def main() -> None:
+        async with upstream(show) as target:
+            route: dict[str, Any] = {
+                "kind": kind,
+                "stages": {"request": ["transform_body"]},
+                "plugins": {"transform_body": {"set": {"user": "u-{route}"}, "max_body": "1KiB"}},
+            }
+            config = {**plain(target.url, **route), "plugins": {"transform_body": {}}}
+            async with gateway(config, **environment) as gate, client(gate.port) as one:
+                answers = [await one.request("POST", "/x", sent)]
+                one.writer.write(b"%b%x\r\n%b\r\n0\r\n\r\n" % (head, len(sent), sent))
+                answers.append(await one.answer("POST"))
+                assert [answer.status for answer in answers] == [200, 200]
+                wanted = b'{"model":"m","x":1.00,"user":"u-all"}'
+                assert [call.body for call in target.calls] == [wanted, wanted]
+                assert (await one.request("POST", "/x", b'{"model": "m"')).status == 400
+                assert (
+                    await fetch(gate.port, "POST", "/x", b'{"model": "m", "a": "%b"}' % (b"a" * 1024))
+                ).status == 413
+                assert len(target.calls) == 2
 
     asyncio.run(main())
