@@ -13,6 +13,7 @@ from .errors import GatewayError
 from .exchange.exchange import Exchange
 from .exchange.message import Response
 from .exchange.priority import capped
+from .http1.fields import end_to_end
 from .max_forwards import answer_as_last_hop
 from .record import Record
 from .revising import Revise, revised
@@ -142,7 +143,9 @@ class Pipeline:
         self._record.reserve(verdict)
 
     async def _change_request(self, program: RouteProgram) -> None:
-        program.request_edits.apply(self._exchange.request.fields)
+        fields = self._exchange.request.fields
+        fields.raw = end_to_end(fields.raw)  # first: the client's Connection names fields of its own, not what is set
+        program.request_edits.apply(fields)
         chain = program.chains["request"]
         if not chain:
             return

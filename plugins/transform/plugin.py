@@ -8,7 +8,6 @@ from ...proxy.exchange.exchange import Exchange
 from ...proxy.exchange.fields import Fields
 from ...proxy.exchange.message import Response
 from ...proxy.hookspecs import Setup, hookimpl
-from ...proxy.http1.fields import end_to_end
 from ...proxy.verdicts import Reject
 from .config import RequestFields, ResponseFields, TransformOptions
 from .target import rewrite
@@ -39,10 +38,7 @@ class Transform:
             if refused is not None:
                 return refused
         if options.request is not None:
-            fields = exchange.request.fields
-            # Before anything is set: what the client's Connection names is its own, not what is set here.
-            fields.raw = end_to_end(fields.raw)
-            _edit(exchange, fields, options.request)
+            _edit(exchange, exchange.request.fields, options.request)
         return None
 
     @hookimpl

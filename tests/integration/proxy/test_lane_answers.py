@@ -129,6 +129,20 @@ def test_what_the_lane_passes_on_is_stored() -> None:
     assert asyncio.run(main()) == 1
 
 
+@pytest.mark.parametrize("connection", ["keep-alive", "keep-alive, x-tenant", "X-Tenant", "close, x-tenant"])
+def test_a_client_takes_nothing_away_that_the_route_sets(connection: str) -> None:
+    async def main() -> list[str]:
+        async with upstream(script) as one:
+            config = plain(one.url)
+            config["routes"][0]["request_headers"] = {"set": {"x-tenant": "trusted"}}
+            async with warm(config) as (_, connected):
+                await connected.send("GET", "/x", None, "X-Tenant: forged", f"Connection: {connection}")
+                await connected.answer()
+                return one.calls[1].fields("x-tenant")
+
+    assert asyncio.run(main()) == ["trusted"]
+
+
 def test_interim_answers_are_passed_on() -> None:
     async def main() -> bytes:
         async with upstream(script) as one, warm(plain(one.url)) as (_, connected):
