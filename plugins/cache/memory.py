@@ -97,9 +97,13 @@ class Memory:
             self._core.delete(entries[-1].place, Reason.SIZE)
         return True
 
+    def holds(self, entry: Entry) -> bool:
+        """Whether an entry is still there, and no newer one in its place."""
+        return self._core.peek(entry.place) is entry
+
     def remove(self, entry: Entry) -> None:
         """Give up an entry. Harmless for one that is gone."""
-        if self._core.peek(entry.place) is entry:
+        if self.holds(entry):
             self._core.delete(entry.place)
 
     def invalidate(self, uri: Uri) -> int:

@@ -53,7 +53,9 @@ class Revision:
         """Give the stored answer with its new fields, and have it stored so."""
         entry = self._entry
         response = renewed(entry, found.fields)
-        if not self._filling.renew(response):
+        if not self._memory.holds(entry):
+            self._filling.spoil()  # another request has brought a newer one meanwhile, or it was given up
+        elif not self._filling.renew(response):
             self._memory.remove(entry)  # its new fields forbid to keep it
         now, wall_s = self._lookup.exchange.now(), self._wall()
         answer = rules.Answer(response.status, response.fields)
@@ -99,7 +101,7 @@ class HeadStore:
     def begin(self, response: Response) -> bool:
         """Compare; return whether the stored answer is renewed."""
         entry = self._entry
-        if response.status != 200 or entry.status != 200:
+        if response.status != 200 or entry.status != 200 or not self._memory.holds(entry):
             return False
         if is_shown_whole(entry, response) and self._filling.renew(renewed(entry, response.fields)):
             return True

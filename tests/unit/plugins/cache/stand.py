@@ -88,6 +88,9 @@ class Origin:
     end: str = "whole"
 
 
+Answering = Origin | Callable[[Fields], Origin]  # by what the request's fields are
+
+
 @dataclass(frozen=True)
 class Seen:
     """What the client got, and when; `body` is None where it was cut.
@@ -153,7 +156,7 @@ class Stand:
     def wall() -> float:
         return EPOCH + asyncio.get_running_loop().time()
 
-    async def ask(self, ask: Ask, *origins: Origin) -> Seen:
+    async def ask(self, ask: Ask, *origins: Answering) -> Seen:
         """Lead one request through the plugin, and on to the origin where it has to.
 
         The last of `origins` is what it answers, however often it is asked; those before it each answer once.
@@ -170,7 +173,7 @@ class Stand:
             return Seen(verdict.response, body, verdict.status, False, began_at, exchange.now())
         return await self._forward(exchange, verdict, list(origins or (Origin(),)), began_at)
 
-    def _begin_behind(self, ask: Ask, behind: Callable[[Exchange], Miss | None], origins: list[Origin]) -> None:
+    def _begin_behind(self, ask: Ask, behind: Callable[[Exchange], Miss | None], origins: list[Answering]) -> None:
         own = exchange_for(ask)
         miss = behind(own)
         if miss is not None:
@@ -178,16 +181,19 @@ class Stand:
             self.behind.add(task)
             task.add_done_callback(self.behind.discard)
 
-    async def _forward(self, exchange: Exchange, verdict: Miss | None, origins: list[Origin], began_at: float) -> Seen:
+    async def _forward(
+        self, exchange: Exchange, verdict: Miss | None, origins: list[Answering], began_at: float
+    ) -> Seen:
         self.num_forwarded += 1
         self._num_open += 1
         self.max_at_once = max(self.max_at_once, self._num_open)
         sent: list[Fields] = []
-        origin = origins[0]
+        origin = Origin()
 
         async def ask() -> Response:
             nonlocal origin
-            origin = origins.pop(0) if len(origins) > 1 else origins[0]
+            answering = origins.pop(0) if len(origins) > 1 else origins[0]
+            origin = answering if isinstance(answering, Origin) else answering(exchange.request.fields)
             sent.append(exchange.request.fields.copy())
             await asyncio.sleep(origin.delay_s)
             if origin.end == "error":

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from headgate.ext.cache_core import POLICIES, Policy, Reason
-from headgate.plugins.cache.entry import Entry
+from headgate.plugins.cache.entry import Entry, Staleness
 from headgate.plugins.cache.key import Key, Uri
 from headgate.plugins.cache.memory import Memory
 from headgate.plugins.cache.vary import Selector
@@ -25,7 +25,8 @@ def new_entry(
     key = Key(Uri("https", f"host{number}", f"/path/{number:09}"), "main", f"tenant{number}", ())
     vary = tuple((f"name-{n}", f"value-{number + n}") for n in range(num_vary)) if kind is None else (("kind", kind),)
     fields = tuple((b"X-Field-%d-%d" % (number, n), b"value %d" % (number + n)) for n in range(num_fields))
-    return Entry(key, vary, 200, fields, bytes(body_bytes), number * 1.5, 0.5 + number, 61.5 + number)
+    staleness = Staleness(0.0 * number, 0.125 + number, 0.75 + number)  # floats of its own
+    return Entry(key, vary, 200, fields, bytes(body_bytes), number * 1.5, 0.5 + number, 61.5 + number, staleness)
 
 
 def of_kind(kind: str) -> Selector:
