@@ -167,7 +167,7 @@ class Filling:
             answer, wall_s, default_ttl_s=policy.default_ttl_s, is_heuristic=policy.is_heuristic
         )
         age = rules.initial_age_s(answer, wall_s, now - wanted.asked_at)
-        staleness = rules.staleness(answer, policy.keep_stale_s)
+        staleness = rules.staleness(answer, lifetime, policy.keep_stale_s)
         if not lifetime + staleness.kept_s > age:
             return "stale"
         fields = stored_fields(response.fields.raw, rules.date_s(answer, wall_s))

@@ -126,13 +126,13 @@ def lifetime_s(answer: Answer, wall_s: float, *, default_ttl_s: float | None, is
     return _heuristic_s(answer, wall_s) if is_heuristic else 0
 
 
-def staleness(answer: Answer, keep_s: float) -> Staleness:
-    """Return what an answer may be good for once it is no longer fresh; it is kept for `keep_s` at most.
+def staleness(answer: Answer, lifetime: float, keep_s: float) -> Staleness:
+    """Return what an answer may be good for once its `lifetime` is over; it is kept for `keep_s` at most.
 
     Source: RFC 9111 §4.2.4, §5.2.2.2, §5.2.2.10; RFC 5861.
     """
     directives = answer.directives
-    if not _is_storable_stale(answer):
+    if not (lifetime > 0 or _is_meant_for_caches(answer)):
         return GONE_WHEN_STALE
     is_forbidden = any(name in directives for name in _NEVER_STALE)
     allowed = [0 if is_forbidden else min(max(directives.seconds(n) or 0, 0), keep_s) for n in _ALLOWING_STALE]
@@ -140,9 +140,15 @@ def staleness(answer: Answer, keep_s: float) -> Staleness:
     return Staleness(kept_s, allowed[0], allowed[1], is_forbidden)
 
 
-def _is_storable_stale(answer: Answer) -> bool:
-    """Whether an answer may be stored that is not fresh by itself. Source: RFC 9111 §3, last item."""
-    if answer.status in _HEURISTIC_STATUSES or (answer.values(b"expires") and not answer.is_targeted):
+def _is_meant_for_caches(answer: Answer) -> bool:
+    """Whether an answer that is not fresh by itself may be stored, and says anything of being stored.
+
+    What says nothing may be stored as well; each request for it would then wait for a confirmation.
+    Source: RFC 9111 §3, last item.
+    """
+    if answer.values(b"expires") and not answer.is_targeted:
+        return True
+    if "no-cache" in answer.directives and answer.status in _HEURISTIC_STATUSES:
         return True
     return any(name in answer.directives for name in ("public", "max-age", "s-maxage"))
 

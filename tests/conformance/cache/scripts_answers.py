@@ -65,8 +65,10 @@ DIRECTIVES = [
            fill(says(ETAG, status=307)), Step("forwarded", sent=(("If-None-Match", ""),))),
     script("302-public-with-etag", "RFC 9111 §3: public allows it", fill(cc("public", status=302, more=(ETAG,))),
            Step("revalidated", (confirms(ETAG),), status=302)),
-    script("404-with-etag-alone", "RFC 9111 §3: heuristically cacheable", fill(says(ETAG, status=404)),
-           Step("revalidated", (confirms(ETAG),), status=404)),
+    script("404-no-cache-with-etag", "RFC 9111 §3: heuristically cacheable",
+           fill(cc("no-cache", status=404, more=(ETAG,))), Step("revalidated", (confirms(ETAG),), status=404)),
+    script("302-no-cache-with-etag", "RFC 9111 §3: neither explicit nor heuristically cacheable: MUST NOT store",
+           fill(cc("no-cache", status=302, more=(ETAG,))), Step("forwarded", sent=(("If-None-Match", ""),))),
     script("expires-alone-302", "RFC 9111 §3: Expires allows it", fill(says(("Expires", http_date(60)), status=302)),
            Step("hit")),
 ]  # fmt: skip

@@ -125,8 +125,13 @@ CONDITIONAL = [
            fill(cc("no-cache", more=(ETAG,))), Step("revalidated", (CONFIRMED,)), Step("hit", wait_s=59)),
     script("max-age-0-is-validated", "RFC 9111 §4.3: stale on arrival, but stored",
            fill(cc("max-age=0", more=(ETAG,))), Step("revalidated", (confirms(ETAG),), body=HELLO)),
-    script("nothing-said-but-etag", "RFC 9111 §3: 200 is heuristically cacheable; stored to be validated",
-           fill(says(ETAG)), Step("revalidated", (confirms(ETAG),), body=HELLO)),
+    script("nothing-said-but-etag", "RFC 9111 §3: may be stored; not here, as each request would wait for a validation",
+           fill(says(ETAG)), Step("forwarded", sent=(("If-None-Match", ""),))),
+    script("nothing-but-public", "RFC 9111 §3: public, stored to be validated", fill(cc("public", more=(ETAG,))),
+           Step("revalidated", (confirms(ETAG),), body=HELLO)),
+    script("heuristic-run-out", "RFC 9111 §4.2.2, §4.3: what was fresh by a heuristic is validated",
+           fill(says(("Last-Modified", http_date(-1000)))),
+           Step("revalidated", (confirms(),), wait_s=101, body=HELLO), heuristic=True),
 ]  # fmt: skip
 
 UPDATES = [
