@@ -57,13 +57,14 @@ class Quota:
         self._name = setup.name
         self._told = tuple(Told(setup.name, limit) for limit in self._config.limits)
         self._prices = self._prices_of(setup)
-        previous = setup.previous._ledger_for(self._config) if isinstance(setup.previous, Quota) else None
-        if previous is not None:
-            self._ledger = Ledger(previous.fileno(), self._config.max_accounts)
-        elif self._config.file is not None:
-            self._ledger = Ledger.open(str(self._config.file), self._config.max_accounts)
+        config, previous = self._config, setup.previous
+        memory = previous._memory_for(config) if isinstance(previous, Quota) else None
+        if config.file is not None:  # by its path: what lies there is what a restart will find
+            self._ledger = Ledger.open(str(config.file), config.max_accounts)
+        elif memory is not None:
+            self._ledger = Ledger(memory.fileno(), config.max_accounts)
         else:
-            self._ledger = _in_memory(setup, self._config.max_accounts)
+            self._ledger = _in_memory(setup, config.max_accounts)
 
     @hookimpl
     def headgate_metrics(self, registry: Registry) -> None:
@@ -153,10 +154,10 @@ class Quota:
         named = {alias: prices[name] for name, info in setup.models.items() if name in prices for alias in info.aliases}
         return {**named, **prices}
 
-    def _ledger_for(self, config: QuotaConfig) -> Ledger | None:
-        """The accounts, where a successor with this configuration has the same."""
+    def _memory_for(self, config: QuotaConfig) -> Ledger | None:
+        """The accounts in memory, where a successor with this configuration goes on with them."""
         own = self._config
-        return self._ledger if (own.file, own.max_accounts) == (config.file, config.max_accounts) else None
+        return self._ledger if own.file is None and own.max_accounts == config.max_accounts else None
 
     def _count_reserved(self, amounts: Amounts, times: int) -> None:
         for place, amount in enumerate(amounts):

@@ -226,6 +226,20 @@ def test_a_file_keeps_accounts_over_a_restart(made: list[Quota], tmp_path: Path)
     assert left(again) == [3]
 
 
+def test_a_file_that_was_replaced_is_the_one_from_a_reload_on(made: list[Quota], tmp_path: Path) -> None:
+    file = tmp_path / "accounts"
+    old, _ = make(made, per_day(max_requests=5), file=file)
+    admitted(old, asking())
+    new, _ = make(made, per_day(max_requests=4), file=file, previous=old)
+    assert left(new) == [2]
+    file.unlink()
+    fresh, _ = make(made, per_day(max_requests=3), file=file, previous=new)
+    assert left(fresh) == [2]
+    fresh.close()
+    again, _ = make(made, per_day(max_requests=3), file=file)
+    assert left(again) == [1]
+
+
 def test_workers_share_what_lies_in_memory(made: list[Quota]) -> None:
     asked: list[tuple[str, int]] = []
     counting = Counting()
