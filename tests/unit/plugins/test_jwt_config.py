@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -111,8 +112,6 @@ def test_a_file_without_keys_of_use_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("missing", ["jwt", "cryptography"])
 def test_without_the_library_one_line_says_what_to_install(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
     for name in [name for name in sys.modules if name.startswith("headgate.plugins.jwt") or name == missing]:
         monkeypatch.delitem(sys.modules, name)
     blocked: Any = None

@@ -1,0 +1,75 @@
+"""The plugin `prompt_guard`: what a prompt may be, before it goes anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+
+from ...proxy.errors import GatewayError
+from ...proxy.exchange.exchange import Exchange, RouteView
+from ...proxy.hookspecs import Setup, hookimpl
+from ...proxy.observe.metrics import Counter, Registry
+from ...proxy.verdicts import Reject
+from .config import PromptGuardConfig
+from .rules import Refusal, Rules
+
+_MAX_POLICIES = 4096
+
+
+class PromptGuard:
+    """Refuse prompts that are too large, or hold what they may not. Nothing of a prompt is told or logged."""
+
+    Config = PromptGuardConfig
+    RouteOptions = PromptGuardConfig
+
+    def __init__(self, config: PromptGuardConfig) -> None:
+        self._config = config
+        self._common = Rules(config, None)
+        self._by_route: dict[str, Rules] = {}
+        self._refused = Counter("headgate_prompt_guard_refused", "Prompts that were refused.", ("plugin", "reason"))
+        self._name = "prompt_guard"
+
+    @hookimpl
+    def headgate_metrics(self, registry: Registry) -> None:
+        """Count refusals."""
+        self._refused = registry.register(self._refused)
+
+    @hookimpl
+    def headgate_configure(self, setup: Setup) -> None:
+        """Take the name."""
+        self._name = setup.name
+        self._by_route = {}
+
+    @hookimpl
+    def headgate_request(self, exchange: Exchange) -> Reject | Awaitable[Reject | None] | None:
+        """Judge the body; only one that has not come yet has to be waited for."""
+        body = exchange.request.body
+        if body.is_empty:
+            return None
+        rules = self._rules(exchange.route)
+        data = body.arrived(rules.max_bytes)
+        return self._later(exchange, rules) if data is None else self._judged(exchange, rules, data)
+
+    async def _later(self, exchange: Exchange, rules: Rules) -> Reject | None:
+        return self._judged(exchange, rules, await exchange.request.body.read(rules.max_bytes))
+
+    def _judged(self, exchange: Exchange, rules: Rules, data: bytes) -> Reject | None:
+        try:
+            rules.judge(data, exchange.model)
+        except Refusal as refusal:
+            self._refused.add(self._name, refusal.reason)
+            return Reject(refusal.kind, refusal.message, f"{self._name}: {refusal.detail}")
+        except Exception as error:  # the stage fails open, and a guard must not
+            raise GatewayError("stage_failed", f"{self._name}: {type(error).__name__}") from error
+        return None
+
+    def _rules(self, route: RouteView) -> Rules:
+        options = route.options.get(self._name)
+        if options is None:
+            return self._common
+        rules = self._by_route.get(route.name)
+        if rules is None or rules.options is not options:
+            if len(self._by_route) >= _MAX_POLICIES:  # reloads brought ever new route names
+                self._by_route.clear()
+            own = {name: getattr(options, name) for name in options.model_fields_set}
+            rules = self._by_route[route.name] = Rules(self._config.model_copy(update=own), options)
+        return rules
