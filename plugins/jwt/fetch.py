@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 
@@ -25,8 +26,7 @@ def fetcher(issuer: IssuerConfig, timeout_s: float) -> Fetch:
     """
 
     async def fetch() -> KeySet:
-        timeout = aiohttp.ClientTimeout(total=timeout_s)
-        async with aiohttp.ClientSession(timeout=timeout, trust_env=False, auto_decompress=False) as session:
+        async with asyncio.timeout(timeout_s), aiohttp.ClientSession(trust_env=False, auto_decompress=False) as session:
             url = issuer.jwks_url or await _discover(session, issuer)
             return read_key_set(await _read(session, url), issuer.allowed)
 

@@ -147,6 +147,16 @@ def test_a_fetch_has_its_time_and_no_more(is_begun: bool) -> None:
     asyncio.run(main())
 
 
+def test_discovery_and_keys_have_the_time_of_one_fetch_together() -> None:
+    async def slow(call: Call, url: str) -> None:
+        await asyncio.sleep(0.3)
+        is_first = "/.well-known/" in call.line
+        await call.answer(json.dumps({"issuer": url, "jwks_uri": f"{url}/k"}).encode() if is_first else KEYS)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(keys_from(slow, timeout_s=0.5, is_discovered=True))
+
+
 def test_nobody_there() -> None:
     async def main() -> None:
         with pytest.raises((OSError, aiohttp.ClientError)):
