@@ -61,7 +61,28 @@ def sources(written: Path) -> list[str]:
     return [path.read_text() for path in written.glob("*/tests/test_*.py")]
 
 
-def test_their_types_are_right(written: Path, tmp_path: Path) -> None:
+# What a plugin's author may get wrong, and what mypy says of it.
+WRONG = """
+from headgate.plugins.testing import make_exchange
+from headgate.proxy.exchange.exchange import Exchange
+from headgate.proxy.verdicts import Identity, Reject, Reservation
+
+def auth(exchange: Exchange) -> Identity | Reject | None:
+    return exchange.identity.tenant
+def limit(exchange: Exchange) -> Reservation:
+    return Reservation(settle=lambda: None)
+made = make_exchange(identity="ann", colour="red")
+"""
+COMPLAINTS = (
+    '7: error: Item "None" of "Identity | None" has no attribute "tenant"',
+    "7: error: Incompatible return value type",
+    "9: error: Cannot infer type of lambda",
+    '10: error: Unexpected keyword argument "colour"',
+    '10: error: Argument "identity" to "make_exchange" has incompatible type',
+)
+
+
+def test_their_types_are_right_and_wrong_ones_are_refused(written: Path, tmp_path: Path) -> None:
     (tmp_path / "headgate").symlink_to(ROOT)  # an editable install is nothing that mypy finds
     modules = [f"{written}/my-{kind}/my_{kind}" for kind in KINDS]
     tests = [str(path) for path in written.glob("*/tests/test_*.py")]
@@ -69,6 +90,13 @@ def test_their_types_are_right(written: Path, tmp_path: Path) -> None:
     mypy = [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", f"--cache-dir={tmp_path}/cache"]
     mypy += ["--config-file=", "--namespace-packages", "--explicit-package-bases"]
     ran("types", [*mypy, *modules, *tests], MYPYPATH=paths)
+    wrong = tmp_path / "wrong_plugin.py"
+    wrong.write_text(WRONG)
+    told = subprocess.run([*mypy, str(wrong)], env={**os.environ, "MYPYPATH": paths}, capture_output=True, text=True)
+    assert told.returncode == 1
+    assert [complaint for complaint in COMPLAINTS if f"wrong_plugin.py:{complaint}" not in told.stdout] == [], (
+        told.stdout
+    )
 
 
 async def whole(call: Call) -> None:
