@@ -14,9 +14,8 @@ from .exchange.fields import Pair
 from .exchange.message import Body
 from .exchange.plan import IDEMPOTENT
 from .exchange.replay import ReplayBuffer
-from .forwarded import Origin, forwarded_fields, is_spoofable
+from .forwarded import OWN, Origin, forwarded_fields, is_spoofable
 from .http1.fields import end_to_end
-from .outgoing import OWN
 from .upstream.cluster import Cluster, ClusterSettings
 from .upstream.connection import UpstreamConnection
 

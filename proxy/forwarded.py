@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from .exchange.fields import Fields
+from .http1.fields import HOP_BY_HOP
 
 Network = IPv4Network | IPv6Network
 
@@ -40,6 +41,8 @@ SPOOFABLE = frozenset(
 )
 # What frames or addresses a message, or is ours to say: an upstream that reads `_` as `-` must not find it.
 _FRAMING = frozenset({b"host", b"content-length", b"transfer-encoding", b"connection", b"authorization", b"x-api-key"})
+# What is written anew for every target.
+OWN = frozenset({b"host", b"content-length", b"via", b"x-request-id", b"traceparent", b"expect", b"http2-settings"})
 _MAX_HOPS = 32
 
 
@@ -49,6 +52,11 @@ def is_spoofable(name: bytes) -> bool:
     if canonical in SPOOFABLE or canonical.startswith(b"x-headgate-"):
         return True
     return canonical != name and canonical in _FRAMING
+
+
+def is_ours(name: bytes) -> bool:
+    """Whether the gateway writes the field `name` (lower case) of a request itself, or leaves it out."""
+    return name in HOP_BY_HOP or name in OWN or is_spoofable(name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from ..ext.head_scan import BodyScan
 from .body_scan import with_member
 from .exchange.exchange import Exchange
 from .exchange.replay import ReplayBuffer
-from .forwarded import Origin, forwarded_fields, is_spoofable
+from .forwarded import OWN, Origin, forwarded_fields, is_spoofable
 from .http1.fields import end_to_end
 from .prefill import with_prefill
 from .upstream.attempt import OutgoingHead
@@ -19,8 +19,6 @@ from .upstream.continuation import FIELD, MEMBER, Continuation, Prefill
 from .upstream.sender import BodySource
 from .upstream.work import RequestWriter
 from .verdicts import Target
-
-OWN = frozenset({b"host", b"content-length", b"via", b"x-request-id", b"traceparent", b"expect", b"http2-settings"})
 
 # What a client says of its body, or of the request as a whole, is not true of another one.
 _OF_THE_BODY = ("idempotency-key", "content-encoding", "content-digest", "digest", "content-md5")

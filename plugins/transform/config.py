@@ -12,9 +12,8 @@ from ...ext.route_table import normalize_path
 from ...proxy.config.header_edits import EditedName, RequestName, check_field_value, refuse_same_names
 from ...proxy.config.section import Section, empty_mapping, frozen_mapping
 from ...proxy.config.wording import FieldError, Words, shown
-from ...proxy.forwarded import is_spoofable
+from ...proxy.forwarded import is_ours
 from ...proxy.http1.fields import HOP_BY_HOP
-from ...proxy.outgoing import OWN
 from .pattern import compile_pattern
 from .template import NAMES, Template, parse
 
@@ -22,8 +21,7 @@ _TEXT = re.compile(r"[ -~\x80-\xff]{0,8192}")
 
 
 def _check_sent(name: str) -> str:
-    data = name.encode("latin-1")
-    if data in OWN or data in HOP_BY_HOP or is_spoofable(data):
+    if is_ours(name.encode("latin-1")):
         raise ValueError(f"`{name}` is written, or left out, by the gateway itself, wanted another field")
     return name
 

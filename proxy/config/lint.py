@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from ...ext.route_table import RouteSpec, RouteTable
+from ..forwarded import is_ours
 from .addresses import Address, parse_address
 from .feasible import TargetLists
 from .lint_answers import find_idle_answers, find_idle_health, find_idle_timeouts
@@ -43,6 +44,7 @@ def find_doubts(config: Config) -> Iterator[Finding]:
     yield from _unused_options(config)
     yield from _unreached_models(config)
     yield from _exposed_secrets(config)
+    yield from _idle_edits(config)
     lists = TargetLists(config)
     yield from find_idle_attempts(config, lists)
     yield from find_idle_timeouts(config, lists)
@@ -205,3 +207,11 @@ def _exposed_secrets(config: Config) -> Iterator[Finding]:
                 yield at, "the credential goes over the network unencrypted, wanted `https`"
         if not cluster.tls.verify and any(endpoint.scheme == "https" for endpoint in cluster.endpoints):
             yield ("clusters", name, "tls", "verify"), "certificates are not checked: anybody on the way can answer"
+
+
+def _idle_edits(config: Config) -> Iterator[Finding]:
+    for place, route in enumerate(config.routes):
+        for name in route.request_headers.set:
+            if is_ours(name.encode("latin-1")):
+                said = f"`{name}` is written, or left out, by the gateway itself, wanted it set by the clusters"
+                yield ("routes", place, "request_headers", "set", name), said

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from ...ext.lane import CHAINED, DROPPED, KEPT, TOLD_ID, TOLD_TRACE, WISH
-from ..forwarded import is_spoofable
+from ..forwarded import is_ours
 from ..http1.fields import HOP_BY_HOP
-from ..outgoing import OWN
 from ..upstream.continuation import FIELD
 
 _NUMERICS = FIELD.lower()
@@ -18,7 +17,7 @@ def kind_in_request(name: bytes) -> int:
         return WISH
     if name in _READ:
         return _READ[name]
-    return DROPPED if name in HOP_BY_HOP or name in OWN or is_spoofable(name) else KEPT
+    return DROPPED if is_ours(name) else KEPT
 
 
 def kind_in_answer(name: bytes) -> int:

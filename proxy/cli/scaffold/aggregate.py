@@ -73,7 +73,7 @@ from headgate.proxy.exchange.message import Response
 from headgate.proxy.verdicts import Target
 """,
     tests="""\
-async def answer(target: Target) -> Response:
+async def answer(target: Target, body: bytes | None = None) -> Response:
     if target.cluster == "down":
         raise GatewayError("connect_failed")
     return Response(200, body=b"four")

@@ -112,11 +112,6 @@ def test_to_remove_and_set_twice_is_to_do_it_once(setting: dict[str, str], remov
         assert [text for key, text in once if key.lower() == name] == [value]
 
 
-def test_what_a_connection_names_does_not_take_away_what_is_set() -> None:
-    sent = (("Connection", "close, x-team"), ("X-Team", "forged"), ("x-other", "1"))
-    assert fields_after({"set": {"x-team": "red"}}, *sent) == [("x-other", "1"), ("x-team", "red")]
-
-
 def test_placeholders_stand_for_what_is_known() -> None:
     text = " ".join(f"{{{name}}}" for name in NAMES)
     filled = fields_after({"set": {"x-a": text, "x-b": "{{{tenant}}}"}}, identity=Identity("k1", "acme"), model="m/1")

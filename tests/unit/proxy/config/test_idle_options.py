@@ -299,3 +299,12 @@ def test_an_answer_that_is_not_treated_as_written(route: str, said: list[str]) -
 )
 def test_an_answer_that_is_treated_as_written_is_not_warned_about(route: str) -> None:
     assert warnings_of(route) == []
+
+
+def test_a_field_that_the_gateway_writes_itself_is_set_in_vain() -> None:
+    route = ANY + "targets: [a]\nrequest_headers: {set: {x-forwarded-prefix: /v1, x-request-id: a, x-team: b}}"
+    said = "is written, or left out, by the gateway itself, wanted it set by the clusters"
+    assert [warning.partition("set.")[2] for warning in warnings_of(route)] == [
+        f"x-forwarded-prefix: `x-forwarded-prefix` {said}",
+        f"x-request-id: `x-request-id` {said}",
+    ]
