@@ -16,14 +16,11 @@ run: $(VENV)/.run
 REFERENCE := $(addprefix tests/integration/proxy/test_, stages.py plugins.py delivery.py streaming.py client_gone.py lane_answers.py)
 
 # Processes side by side: two wait for sockets most of the time, one computes.
-WAITING := tests/integration/proxy tests/conformance
-ALSO_WAITING := tests/integration tests/property/simulation/test_against_sockets.py --ignore=tests/integration/proxy
-COMPUTING := tests/unit tests/property tests/meta tests/mutation tests/fuzz --ignore=tests/property/simulation/test_against_sockets.py
-
 test: $(VENV)/.dev
 ifeq ($(ARGS),)
-	@$(BIN)/pytest -q $(WAITING) & waiting=$$!; $(BIN)/pytest -q $(ALSO_WAITING) & also=$$!; \
-	$(BIN)/pytest -q $(COMPUTING); computing=$$?; wait $$waiting && wait $$also && exit $$computing
+	@$(BIN)/pytest -q tests/integration/proxy tests/conformance & waiting=$$!; \
+	$(BIN)/pytest -q tests/integration tests/property/simulation/test_against_sockets.py --ignore-glob='*/integration/proxy' & also=$$!; \
+	$(BIN)/pytest -q tests/unit tests/property tests/meta tests/mutation tests/fuzz --ignore-glob='*/test_against_sockets.py'; computing=$$?; wait $$waiting && wait $$also && exit $$computing
 	@HEADGATE_NO_LANE=1 $(BIN)/pytest -q tests/conformance/test_table.py tests/conformance/test_edge_cases.py tests/property/simulation/test_laws.py $(REFERENCE) & reference=$$!; \
 	HEADGATE_NO_EXTENSIONS=1 $(BIN)/pytest -q tests/unit/ext tests/property/ext; twins=$$?; wait $$reference && exit $$twins
 else

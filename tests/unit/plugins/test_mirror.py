@@ -143,6 +143,9 @@ class Kept:
     async def read(self, limit_bytes: int) -> bytes:
         raise AssertionError("nothing is waited for")
 
+    def arrived(self, limit_bytes: int) -> bytes | None:
+        raise AssertionError("not asked")
+
     def replace(self, data: bytes) -> None:
         raise AssertionError("nothing is replaced")
 

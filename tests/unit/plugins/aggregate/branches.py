@@ -93,6 +93,9 @@ class WholeBody:
         return len(self.data)
 
     async def read(self, limit_bytes: int) -> bytes:
+        return self.arrived(limit_bytes)
+
+    def arrived(self, limit_bytes: int) -> bytes:
         if len(self.data) > limit_bytes:
             raise GatewayError("body_too_large")
         return self.data

@@ -211,7 +211,7 @@ class Stand:
             with contextlib.suppress(ConnectionResetError):
                 body = await self._relay(response, record)
                 is_good = origin.end == "whole"
-            return Seen(response, body, record.cache_status, True, began_at, exchange.now(), tuple(sent))
+            return Seen(response, body, record.cache_status or "", True, began_at, exchange.now(), tuple(sent))
         finally:
             self._num_open -= 1
             record.is_complete, record.served.is_fallback = is_good, origin.end == "fallback"
