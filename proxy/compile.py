@@ -70,14 +70,20 @@ def _instances(
     infos: Mapping[str, ModelInfo],
     previous: Snapshot | None,
 ) -> dict[str, Any]:
-    instances: dict[str, Any] = {}
-    for name, settings in config.plugins.items():
-        old = previous.instances.get(name) if previous else None
-        if old is not None and previous is not None and _is_unchanged(name, old, config, previous):
-            instances[name] = old  # told nothing anew: should the rest be refused, it still serves the old snapshot
-        else:
-            instances[name] = make(types.get(settings.use), settings.settings)
-            _set_up(instances[name], Setup(name, old, infos, types.counting), registry)
+    instances, made = dict[str, Any](), dict[str, Any]()
+    try:
+        for name, settings in config.plugins.items():
+            old = previous.instances.get(name) if previous else None
+            if old is not None and previous is not None and _is_unchanged(name, old, config, previous):
+                instances[name] = old  # told nothing anew: should the rest be refused, it still serves the old snapshot
+            else:
+                instance = make(types.get(settings.use), settings.settings)
+                _set_up(instance, Setup(name, old, infos, types.counting), registry)
+                instances[name] = made[name] = instance
+    except PluginError:
+        for name, instance in made.items():
+            close_plugin(name, instance)
+        raise
     return instances
 
 

@@ -1,0 +1,60 @@
+"""A configuration that one plugin refuses leaves nothing of the others behind."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from headgate.proxy.compile import build
+from headgate.proxy.config.load import load
+from headgate.proxy.counting import Counting
+from headgate.proxy.hooks import PluginError
+from headgate.proxy.hookspecs import Setup, hookimpl
+from headgate.proxy.observe.metrics import Registry
+from headgate.proxy.plugin_types import PluginTypes
+from headgate.proxy.snapshot import Snapshot
+
+open_ones: list[str] = []
+
+
+class Opening:
+    """Holds something from its set-up to its end."""
+
+    name = ""
+
+    @hookimpl
+    def headgate_configure(self, setup: Setup) -> None:
+        self.name = setup.name
+        open_ones.append(self.name)
+
+    def close(self) -> None:
+        open_ones.remove(self.name)
+
+
+class Refusing:
+    """Refuses every configuration."""
+
+    @hookimpl
+    def headgate_configure(self, setup: Setup) -> None:
+        raise ValueError("never")
+
+
+def built(*names: str, previous: Snapshot | None = None) -> Snapshot:
+    types = PluginTypes(Counting(), given={"opening": Opening, "refusing": Refusing})
+    raw = {
+        "listeners": [{"address": "127.0.0.1:8080"}],
+        "clusters": {"c": {"endpoints": ["http://127.0.0.1:9000"]}},
+        "routes": [{"match": {"path": "/"}, "targets": ["c"]}],
+        "plugins": {name: {"use": "refusing" if name == "no" else "opening"} for name in names},
+    }
+    return build(load(yaml.safe_dump(raw), types.schemas(), {}), types, Registry(), previous)
+
+
+def test_what_was_made_for_it_is_closed_and_what_serves_is_kept() -> None:
+    open_ones.clear()
+    first = built("a")
+    with pytest.raises(PluginError, match="`no`: refused its configuration: never"):
+        built("a", "b", "no", "c", previous=first)
+    assert open_ones == ["a"]
+    built("a", "b", previous=first)
+    assert open_ones == ["a", "b"]
