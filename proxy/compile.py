@@ -21,7 +21,7 @@ from .exchange.plan import FallbackRule, HedgeRule, HoldRule, RetryRule, Timeout
 from .guards import Guard, guarded
 from .hooks import make, manager
 from .hookspecs import STAGES, ModelInfo, Setup
-from .observe.metrics import Registry
+from .observe.metrics import Counter, Registry
 from .plugin_close import close_plugin
 from .plugin_error import PluginError
 from .plugin_types import PluginTypes
@@ -36,6 +36,7 @@ from .upstream.pool import PoolLimits
 
 _SCAN_LIMIT_BYTES = 1 << 30  # where the route sets no limit of its own
 _RESUME_TRIES = 3
+FAILURES = "Hooks that raised, or answered what their stage does not take."
 
 
 def try_plugins(config: Config, types: PluginTypes) -> None:
@@ -50,7 +51,8 @@ def build(config: Config, types: PluginTypes, registry: Registry, previous: Snap
     models = {name: model.to_groups() for name, model in config.models.items()}
     infos = {name: ModelInfo(tuple(model.aliases), model.owned_by) for name, model in config.models.items()}
     instances = _instances(config, types, registry, infos, previous)
-    hooks = {name: _guarded_hooks(name, instance, config) for name, instance in instances.items()}
+    failures = registry.register(Counter("headgate_plugin_failures", FAILURES, ("plugin", "stage")))
+    hooks = {name: _guarded_hooks(name, instance, config, failures) for name, instance in instances.items()}
     programs = tuple(_program(route, config, hooks) for route in config.routes)
     return Snapshot(
         config=config,
@@ -104,8 +106,8 @@ def _set_up(instance: Any, setup: Setup, registry: Registry) -> None:
         raise PluginError(f"plugin `{setup.name}`: refused its configuration: {error}") from error
 
 
-def stage_hooks(name: str, instance: Any) -> dict[str, Hook]:
-    """Return the stage hooks of one instance, as pluggy finds them."""
+def stage_hooks(name: str, instance: Any, failures: Counter | None = None) -> dict[str, Hook]:
+    """Return the stage hooks of one instance, as pluggy finds them. Their failures are counted in `failures`."""
     plugins = manager()
     plugins.register(instance, name)
     plugins.check_pending()
@@ -113,13 +115,13 @@ def stage_hooks(name: str, instance: Any) -> dict[str, Hook]:
     for stage, rule in STAGES.items():
         for implementation in getattr(plugins.hook, rule.hook).get_hookimpls():
             function = implementation.function
-            found[stage] = Hook(name, function, inspect.iscoroutinefunction(function))
+            found[stage] = Hook(name, function, inspect.iscoroutinefunction(function), failures)
     return found
 
 
-def _guarded_hooks(name: str, instance: Any, config: Config) -> dict[str, Hook]:
+def _guarded_hooks(name: str, instance: Any, config: Config, failures: Counter) -> dict[str, Hook]:
     """Return the stage hooks of one instance, under its guard where it has one that does anything."""
-    hooks, settings = stage_hooks(name, instance), config.guards.get(name)
+    hooks, settings = stage_hooks(name, instance, failures), config.guards.get(name)
     if settings is None:
         return hooks
     return {stage: guarded(hook, stage, _guard(settings, stage)) for stage, hook in hooks.items()}

@@ -31,7 +31,7 @@ class Guard:
 
 def guarded(hook: Hook, stage: str, guard: Guard) -> Hook:
     """Return `hook` under `guard`. What it counts is counted there from now on."""
-    made = Hook(hook.plugin, hook.function, hook.is_async)
+    made = Hook(hook.plugin, hook.function, hook.is_async, hook.failures)
     made.function = _Guarded(hook, made, stage, guard)
     return made
 

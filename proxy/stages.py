@@ -11,6 +11,7 @@ from typing import Any
 from .errors import GatewayError
 from .exchange.exchange import Exchange
 from .hookspecs import STAGES, StageRule
+from .observe.metrics import Counter
 from .tasks import finish
 from .verdicts import Reject
 
@@ -23,17 +24,20 @@ PASSING = frozenset(STAGES) - _LAST - {"event"}  # whose hooks read the body or 
 
 @dataclass(slots=True)
 class Hook:
-    """One plugin's function for one stage. `num_errors` counts what it raised or answered wrongly."""
+    """One plugin's function for one stage. What it raises or answers wrongly is counted, in `failures`, too."""
 
     plugin: str
     function: Callable[..., Any]
     is_async: bool
+    failures: Counter | None = None
     num_errors: int = 0
     logged_at: float = float("-inf")
 
     def note(self, stage: str, now: float, error: Exception) -> None:
         """Count a failure, and log it unless one was logged a moment ago."""
         self.num_errors += 1
+        if self.failures is not None:
+            self.failures.add(self.plugin, stage)
         if now - self.logged_at >= _LOG_EVERY_S:
             self.logged_at = now
             _log.error("plugin %s failed in stage %s: %r", self.plugin, stage, error, exc_info=error)

@@ -65,13 +65,15 @@ async def fetch_all(gate: RunningGateway, *paths: str) -> list[int]:
 
 @pytest.mark.parametrize("plugin", [Fragile, Quick])
 def test_a_plugin_that_hangs_or_fails_is_bounded_and_then_left_out(plugin: type[Fragile]) -> None:
-    async def main() -> tuple[list[int], int]:
+    async def main() -> tuple[list[int], int, str]:
         guard = config(deadline="100ms", eject_after=3, eject_for="1h")
         async with gateway_with({"fragile": plugin}, guard) as gate:
             statuses = await fetch_all(gate, "/hangs", "/fails", "/hangs", "/hangs", "/fails", "/well")
-            return statuses, gate.plugins["fragile"].num_calls
+            return statuses, gate.plugins["fragile"].num_calls, gate.metrics()
 
-    assert asyncio.run(main()) == ([200] * 6, 3)
+    statuses, num_calls, metrics = asyncio.run(main())
+    assert (statuses, num_calls) == ([200] * 6, 3)
+    assert 'headgate_plugin_failures_total{plugin="fragile",stage="cache"} 3' in metrics
 
 
 @pytest.mark.parametrize("plugin", [Fragile, Quick])
