@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
-from importlib.metadata import distribution
+from importlib.metadata import distribution, entry_points
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -82,4 +82,6 @@ def test_a_configuration_is_checked_with_every_built_in_plugin_found(tmp_path: P
     done = run(script("headgate"), "plugins")
     assert done.returncode == 0
     names = {line.split()[0] for line in done.stdout.splitlines()}
-    assert names == {"aggregate", "api_key", "cache", "model_route", "rate_limit"}
+    offered = entry_points(group="headgate.plugins")
+    assert names == {point.name for point in offered if point.dist is not None and point.dist.name == "headgate"}
+    assert {"api_key", "rate_limit", "cache", "quota", "jwt"} <= names
