@@ -11,12 +11,13 @@ from .exchange.exchange import Exchange
 from .exchange.message import Request, Response
 from .lane.body import WholeBody
 from .record import Record
+from .refusal import rejected
 from .relay import close_body
 from .revising import revised
 from .snapshot import RouteProgram, Snapshot
 from .targets import TargetCalls, no_call
 from .tasks import spawn
-from .verdicts import Miss
+from .verdicts import Miss, Reject
 
 MAX_BEHIND = 64  # at once, for each configuration in force
 
@@ -72,7 +73,10 @@ async def _fetch(snapshot: Snapshot, program: RouteProgram, calls: TargetCalls, 
 
     async def ask() -> Response:
         calls.prepare(program, None)
-        return await calls.dispatch(in_order(own.groups))
+        verdict = await program.chains["aggregate"].first(own)
+        if isinstance(verdict, Reject):
+            raise rejected(verdict)
+        return verdict or await calls.dispatch(in_order(own.groups))
 
     try:
         response = await (ask() if miss.revise is None else revised(record, miss.revise, ask))

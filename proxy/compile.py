@@ -26,7 +26,7 @@ from .plugin_close import close_plugin
 from .plugin_error import PluginError
 from .plugin_types import PluginTypes
 from .snapshot import FieldEdits, RouteProgram, Snapshot
-from .stages import Chain, Hook
+from .stages import Chain, Hook, count_of_failures
 from .upstream.cluster import Cluster, ClusterSettings
 from .upstream.health.breaker import BreakerSettings
 from .upstream.health.budget import BudgetSettings
@@ -36,7 +36,6 @@ from .upstream.pool import PoolLimits
 
 _SCAN_LIMIT_BYTES = 1 << 30  # where the route sets no limit of its own
 _RESUME_TRIES = 3
-FAILURES = "Hooks that raised, or answered what their stage does not take."
 
 
 def try_plugins(config: Config, types: PluginTypes) -> None:
@@ -51,7 +50,7 @@ def build(config: Config, types: PluginTypes, registry: Registry, previous: Snap
     models = {name: model.to_groups() for name, model in config.models.items()}
     infos = {name: ModelInfo(tuple(model.aliases), model.owned_by) for name, model in config.models.items()}
     instances = _instances(config, types, registry, infos, previous)
-    failures = registry.register(Counter("headgate_plugin_failures", FAILURES, ("plugin", "stage")))
+    failures = registry.register(count_of_failures())
     hooks = {name: _guarded_hooks(name, instance, config, failures) for name, instance in instances.items()}
     programs = tuple(_program(route, config, hooks) for route in config.routes)
     return Snapshot(

@@ -20,6 +20,9 @@ from .upstream.sender import BodySource
 from .upstream.work import RequestWriter
 from .verdicts import Target
 
+# What asks for less than the whole answer; an aggregate that weighs answers wants them whole.
+_CONDITIONS = ("if-none-match", "if-modified-since", "range", "if-range")
+
 # What a client says of its body, or of the request as a whole, is not true of another one.
 _OF_THE_BODY = ("idempotency-key", "content-encoding", "content-digest", "digest", "content-md5")
 
@@ -75,6 +78,16 @@ class Outgoing:
         head = self._head(cluster, member, body)
         return replace(head, fields=[*head.fields, (FIELD, continuation.numerics)]), body
 
+    def request_for_call(
+        self, target: Target, cluster: Cluster, member: Member, continuation: Continuation | Prefill | None
+    ) -> tuple[OutgoingHead, BodySource]:
+        """Write the request for one of the calls of an aggregate: without conditions, for the whole answer."""
+        head, body = self.request_for(target, cluster, member, continuation)
+        fields = list(head.fields)
+        for name in _CONDITIONS:
+            fields = _without(fields, name)
+        return replace(head, fields=fields), body
+
     def request_with(self, data: bytes) -> RequestWriter:
         """Return who writes the request with another body, as it is, for any target."""
         body = _Fixed(data, is_replayable=True)
@@ -84,7 +97,7 @@ class Outgoing:
         ) -> tuple[OutgoingHead, BodySource]:
             head = self._head(cluster, member, body)
             fields = list(head.fields)
-            for name in _OF_THE_BODY:
+            for name in (*_OF_THE_BODY, *_CONDITIONS):
                 fields = _without(fields, name)
             return replace(head, fields=fields), body
 

@@ -16,6 +16,7 @@ from .exchange.priority import capped
 from .http1.fields import end_to_end
 from .max_forwards import answer_as_last_hop
 from .record import Record
+from .refusal import rejected
 from .revising import Revise, revised
 from .snapshot import RouteProgram, Snapshot
 from .targets import TargetCalls
@@ -123,6 +124,8 @@ class Pipeline:
 
     def _authorize(self, reads_model: bool) -> None:
         identity, model = self._exchange.identity, self._exchange.model
+        if identity is None and self.program is not None and self.program.chains["auth"].is_used:  # not to happen
+            raise GatewayError("internal", "the request went on without the identity that its route wants")
         if identity is not None and identity.models is not None and model is None and reads_model:
             # Without a name the service would choose, and perhaps one that this identity may not use.
             raise GatewayError("bad_body", "no `model` to check", public="the body must name a `model`")
@@ -143,10 +146,10 @@ class Pipeline:
         self._record.reserve(verdict)
 
     async def _change_request(self, program: RouteProgram) -> None:
-        fields = self._exchange.request.fields
-        fields.raw = end_to_end(fields.raw)  # first: the client's Connection names fields of its own, not what is set
-        program.request_edits.apply(fields)
-        chain = program.chains["request"]
+        fields, edits, chain = self._exchange.request.fields, program.request_edits, program.chains["request"]
+        if chain or edits.set:
+            fields.raw = end_to_end(fields.raw)  # first: the client's Connection names its own fields, not what is set
+        edits.apply(fields)
         if not chain:
             return
         self._changed(await chain.first(self._exchange))
@@ -202,9 +205,3 @@ class Pipeline:
         request = self._exchange.request
         if not program.may_resend(request.method, request.fields):
             raise GatewayError("stage_failed", "an aggregate plugin called a target and then gave no answer")
-
-
-def rejected(verdict: Reject) -> GatewayError:
-    """Return a plugin's refusal as an error of the table."""
-    fields = tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in verdict.fields)
-    return GatewayError(verdict.kind, verdict.detail, public=verdict.message or None, fields=fields)

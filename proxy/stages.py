@@ -43,6 +43,12 @@ class Hook:
             _log.error("plugin %s failed in stage %s: %r", self.plugin, stage, error, exc_info=error)
 
 
+def count_of_failures() -> Counter:
+    """Return the metric of what plugins fail by."""
+    told = "Hooks that raised, or answered what their stage does not take."
+    return Counter("headgate_plugin_failures", told, ("plugin", "stage"))
+
+
 class Waiting:
     """The answer of a stage that has to be waited for: to be awaited once, inside a Task, or to be closed."""
 

@@ -118,7 +118,7 @@ class TargetCalls:
         async with self._reading:  # calls run side by side, but one of them reads
             await self._body.read(self._program.replay_buffer_bytes if self._program else 0)
         served = Served()
-        answer = await self._run((target,), served, body)
+        answer = await self._run((target,), served, is_call=True, body=body)
         if self._exchange.route.is_inference:
             answer.usage = self._usage_of(answer, served)
             self.record.usages.append(answer.usage)
@@ -132,11 +132,15 @@ class TargetCalls:
             answer.body = TappedBody(answer.body, tap)
         return tap
 
-    async def _run(self, targets: tuple[Target, ...], served: Served, body: bytes | None = None) -> Response:
+    async def _run(
+        self, targets: tuple[Target, ...], served: Served, *, is_call: bool = False, body: bytes | None = None
+    ) -> Response:
         program, outgoing = self._program, self._outgoing
         if program is None or outgoing is None:
             raise GatewayError("internal", "targets can be called from the aggregate stage on")
         work = self._work(self._plan(program, targets), targets, served)
+        if is_call:
+            work.request_for = outgoing.request_for_call
         if body is not None:
             work.request_for, work.is_usage_wanted = outgoing.request_with(body), False
             work.plan = replace(work.plan, prefills=())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from ..errors import GatewayError
 from ..exchange.message import Response
 from ..stages import Waiting
 
@@ -42,15 +43,19 @@ class Asking:
     def _heard(self, task: asyncio.Task[Any]) -> None:
         serving = self._serving
         self._waiting.close()  # it may never have begun
-        if task.cancelled():
+        if serving.asking is None:  # the exchange has ended, or is answered, meanwhile
+            if not task.cancelled():
+                task.exception()
             return
         serving.asking = None
         serving.context.run(serving.guarded, self._go_on)
-        if self._body is None and serving.connection.serving is serving:
+        if self._body is None and serving.connection.serving is serving and not serving.is_begun:
             serving.connection.release_body()
 
     def _go_on(self) -> None:
         serving = self._serving
+        if self._task.cancelled():  # by itself: what it waited for was
+            raise GatewayError("stage_failed", "an auth plugin waited for what was cancelled")
         early = serving.pipeline.known(serving.program, self._task.result())
         if early is not None:
             answer_early(serving, early, self._body)

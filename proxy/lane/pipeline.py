@@ -81,7 +81,11 @@ class InlinePipeline(Pipeline):
         verdict = chain.first_inline(self._exchange)
         if verdict is None or isinstance(verdict, Waiting):
             return verdict
-        return Waiting(_known(verdict), None) if _needs_task(verdict) else self._looked_up(verdict)
+        if not _needs_task(verdict):
+            return self._looked_up(verdict)
+        if isinstance(verdict, Miss):
+            self._record.keep_store(verdict.store)  # should the task never begin
+        return Waiting(_known(verdict), None)
 
     def aggregate_now(self, program: RouteProgram) -> Response | Waiting | None:
         """Ask whoever answers in place of the targets. Raises: GatewayError."""

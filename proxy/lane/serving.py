@@ -126,6 +126,11 @@ class InlineServing:
         except Exception as error:
             self.fail(error)
 
+    def _ask_no_more(self) -> None:
+        asking, self.asking = self.asking, None
+        if asking is not None:
+            asking.cancel()
+
     def body_late(self) -> None:
         """The client is silent inside its body, or too slow for the deadline."""
         timeout_s = self.connection.settings.body_timeout_s
@@ -232,21 +237,16 @@ class InlineServing:
 
     def _decorate(self, raw: list[tuple[bytes, bytes]]) -> None:
         """Add what every answer carries. Raises: ValueError for a stage's field that is none."""
-        record, target = self.record, self.record.served.target
-        decorate(
-            raw,
-            record.added_fields,
-            self.acceptor.gateway.date(),
-            self.exchange.request_id,
-            target.name if target is not None else None,
-            record.served.num_attempts,
-            record.cache_status,
-        )
+        record, served = self.record, self.record.served
+        date, request_id = self.acceptor.gateway.date(), self.exchange.request_id
+        name = served.target.name if served.target is not None else None
+        decorate(raw, record.added_fields, date, request_id, name, served.num_attempts, record.cache_status)
 
     def _answer(self, response: Response, body: bytes) -> None:
         """Give an answer that is whole."""
-        if response.status >= 400 and not self.connection.has_body:
-            self.is_kept = False  # the rest of the body is not waited for (RFC 9112 §9.3)
+        if not self.connection.has_body:  # the rest of it is not waited for (RFC 9112 §9.3), nor served
+            self.connection.hold_body()
+            self.is_kept = False
         head = self.begin(response, len(body))
         if head is None:
             TakenOver.relay(self, response)
@@ -271,6 +271,7 @@ class InlineServing:
         """Answer with an error; nothing of an answer has been written yet."""
         if self.call is not None:
             self.call.abandon()
+        self._ask_no_more()
         if not isinstance(error, GatewayError):
             self.crash(error)
             return
@@ -321,8 +322,8 @@ class InlineServing:
         if self._has_ended:
             return
         self._has_ended = True
-        if (asking := self.asking) is not None:
-            asking.cancel()
+        if self.asking is not None:
+            self._ask_no_more()
         record, exchange, observer = self.record, self.exchange, self.acceptor.gateway.observer
         record.received_bytes += self.body.received_bytes
         record.release()

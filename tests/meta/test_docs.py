@@ -33,6 +33,7 @@ from headgate.proxy.observe.access_log import AccessLog
 from headgate.proxy.observe.metrics import AnyMetric, Metric, Registry
 from headgate.proxy.observe.observer import Observer
 from headgate.proxy.plugin_types import PluginTypes
+from headgate.proxy.stages import count_of_failures
 from headgate.proxy.upstream.gauges import register_gauges
 from headgate.proxy.verdicts import Outcome, Settlement
 
@@ -152,6 +153,7 @@ def test_every_metric_of_the_core_is_documented() -> None:
     registry = Seen()
     Observer(registry, AccessLog("off"))
     register_gauges(registry, dict, float)
+    registry.register(count_of_failures())
     assert rows(text_of("docs/operations.md"), "metric") == [
         [metric.name, metric.kind, ", ".join(metric.label_names) or "-", metric.help_text] for metric in metrics
     ]

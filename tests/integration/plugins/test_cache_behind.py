@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+from headgate.plugins.cache import Cache
+from headgate.plugins.testing import gateway_with
 from headgate.proxy.behind import MAX_BEHIND
+from headgate.proxy.exchange.exchange import Exchange
+from headgate.proxy.exchange.fields import Fields
+from headgate.proxy.exchange.message import Response
+from headgate.proxy.hookspecs import hookimpl
 
 from ...http_client import client, fetch
 from ...running import WAIT_S
@@ -110,3 +116,33 @@ def test_only_so_many_are_fetched_behind() -> None:
                 assert served.calls[-1].line.split()[1] == paths[-1]
 
     asyncio.run(main())
+
+
+class Merging:
+    """An aggregate that answers by itself."""
+
+    def __init__(self) -> None:
+        self.num_asked = 0
+
+    @hookimpl
+    async def headgate_aggregate(self, exchange: Exchange) -> Response:
+        self.num_asked += 1
+        fields = [(b"Cache-Control", b"max-age=1, stale-while-revalidate=60"), (b"Age", b"1")]
+        return Response(200, Fields(fields), b"merged %d" % self.num_asked)
+
+
+def test_what_is_fetched_behind_comes_from_the_aggregate_too() -> None:
+    """A target's own answer took the place of the merged one."""
+
+    async def main() -> tuple[list[bytes], int]:
+        async with gateway_with({"cache": Cache, "merging": Merging}) as gate:
+            bodies = [(await gate.fetch()).body for _ in range(2)]
+            async with asyncio.timeout(WAIT_S):
+                while (body := (await gate.fetch()).body) == b"merged 1":
+                    pass
+            return [*bodies, body], len(gate.sent)
+
+    bodies, num_sent = asyncio.run(main())
+    assert bodies[:2] == [b"merged 1", b"merged 1"]
+    assert bodies[2].startswith(b"merged ")
+    assert num_sent == 0

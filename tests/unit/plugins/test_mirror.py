@@ -104,6 +104,7 @@ def test_a_copy_holds_what_travels_on_without_credentials() -> None:
     sent = (
         ("Accept", "a/b"),
         ("Authorization", "Bearer secret"),
+        ("X-Goog-Api-Key", "secret"),
         ("Cookie", "session=secret"),
         ("X-Api-Key", "secret"),
         ("Connection", "close, x-hop"),
