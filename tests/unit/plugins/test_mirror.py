@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from headgate.plugins.mirror import Mirror
 from headgate.plugins.mirror.copies import Copies, Copy
 from headgate.proxy.aside import AsideRequest, copied, kept_body
+from headgate.proxy.config.header_edits import CREDENTIALS
 from headgate.proxy.exchange.replay import ReplayBuffer
 from headgate.proxy.hooks import load_type
 
@@ -117,7 +118,7 @@ def test_a_copy_holds_what_travels_on_without_credentials() -> None:
     )
     exchange = make_exchange(*sent)
     exchange.request.method = "POST"
-    bare = copied(exchange, b"body", {b"authorization", b"cookie", b"x-api-key"})
+    bare = copied(exchange, b"body", frozenset(name.encode() for name in CREDENTIALS))
     assert bare.fields == [
         (b"Accept", b"a/b"),
         (b"x-forwarded-for", b"192.0.2.1"),
