@@ -19,8 +19,11 @@ REFERENCE := $(addprefix tests/integration/proxy/test_, stages.py plugins.py del
 test: $(VENV)/.dev
 ifeq ($(ARGS),)
 	@$(BIN)/pytest -q tests/integration/proxy tests/conformance & waiting=$$!; \
-	$(BIN)/pytest -q tests/integration tests/property/simulation/test_against_sockets.py --ignore-glob='*/integration/proxy' & also=$$!; \
-	$(BIN)/pytest -q tests/unit tests/property tests/meta tests/mutation tests/fuzz --ignore-glob='*/test_against_sockets.py'; computing=$$?; wait $$waiting && wait $$also && exit $$computing
+	$(BIN)/pytest -q tests/integration tests/property/simulation tests/property/aggregate tests/property/config tests/property/lane \
+		--ignore-glob='*/integration/proxy' & also=$$!; \
+	$(BIN)/pytest -q tests/unit tests/property tests/meta tests/mutation tests/fuzz \
+		--ignore-glob='*/property/simulation' --ignore-glob='*/property/aggregate' --ignore-glob='*/property/config' \
+		--ignore-glob='*/property/lane'; computing=$$?; wait $$waiting && wait $$also && exit $$computing
 	@HEADGATE_NO_LANE=1 $(BIN)/pytest -q tests/conformance/test_table.py tests/conformance/test_edge_cases.py tests/property/simulation/test_laws.py $(REFERENCE) & reference=$$!; \
 	HEADGATE_NO_EXTENSIONS=1 $(BIN)/pytest -q tests/unit/ext tests/property/ext; twins=$$?; wait $$reference && exit $$twins
 else

@@ -22,7 +22,7 @@ TOLD = {
     "early_done": DONE,
 }
 # What ends an answer after `num_pieces` of it.
-ENDINGS = ("whole", "no_done", "no_finish", "early_done", "end", "reset", "stall", "drip", "error", "malformed")
+ENDINGS = ("whole", "no_done", "no_finish", "early_done", "end", "reset", "stall", "error", "malformed")
 
 
 @dataclass(frozen=True)
@@ -249,7 +249,7 @@ class _Answer:
             return
         if part:
             self._write(part)
-        while ending == "drip":  # of what never comes to an end
+        while ending == "drip":  # of what never comes to an end; not drawn: hours of it take long even here
             await asyncio.sleep(1.0)
             self._write(_chunk(b":"))
         if ending == "stall":
