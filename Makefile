@@ -15,15 +15,11 @@ run: $(VENV)/.run
 # What is about HTTP and delivery runs over the lane, and once more without it.
 REFERENCE := $(addprefix tests/integration/proxy/test_, stages.py plugins.py delivery.py streaming.py client_gone.py lane_answers.py)
 
-# Processes side by side: two wait for sockets most of the time, one computes.
+# Two processes side by side: one waits for sockets most of the time, the other computes.
 test: $(VENV)/.dev
 ifeq ($(ARGS),)
-	@$(BIN)/pytest -q tests/integration/proxy tests/conformance & waiting=$$!; \
-	$(BIN)/pytest -q tests/integration tests/property/simulation tests/property/aggregate tests/property/config tests/property/lane \
-		--ignore-glob='*/integration/proxy' & also=$$!; \
-	$(BIN)/pytest -q tests/unit tests/property tests/meta tests/mutation tests/fuzz \
-		--ignore-glob='*/property/simulation' --ignore-glob='*/property/aggregate' --ignore-glob='*/property/config' \
-		--ignore-glob='*/property/lane'; computing=$$?; wait $$waiting && wait $$also && exit $$computing
+	@$(BIN)/pytest -q tests/integration tests/conformance & waiting=$$!; \
+	$(BIN)/pytest -q tests/unit tests/property tests/meta tests/mutation tests/fuzz; computing=$$?; wait $$waiting && exit $$computing
 	@HEADGATE_NO_LANE=1 $(BIN)/pytest -q tests/conformance/test_table.py tests/conformance/test_edge_cases.py tests/property/simulation/test_laws.py $(REFERENCE) & reference=$$!; \
 	HEADGATE_NO_EXTENSIONS=1 $(BIN)/pytest -q tests/unit/ext tests/property/ext; twins=$$?; wait $$reference && exit $$twins
 else
