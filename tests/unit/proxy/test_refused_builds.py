@@ -8,9 +8,9 @@ import yaml
 from headgate.proxy.compile import build
 from headgate.proxy.config.load import load
 from headgate.proxy.counting import Counting
-from headgate.proxy.hooks import PluginError
 from headgate.proxy.hookspecs import Setup, hookimpl
 from headgate.proxy.observe.metrics import Registry
+from headgate.proxy.plugin_error import PluginError
 from headgate.proxy.plugin_types import PluginTypes
 from headgate.proxy.snapshot import Snapshot
 
