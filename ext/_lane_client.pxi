@@ -57,7 +57,10 @@ cdef class Downstream(Connection):
             self.exchange_task.cancel()
 
     def eof_received(self):
-        """The client closed its sending side: it is taken as gone (the transport closes)."""
+        """The client closed its sending side: it is taken as gone (the transport closes, and takes no more)."""
+        self._phase = DISCARDING
+        if self.serving is not None and not self.serving.is_finishing:
+            self.serving.client_gone()
         return False
 
     def data_received(self, bytes data not None):
@@ -233,10 +236,7 @@ cdef class Downstream(Connection):
             return
         self._watch = NOTHING
         if self.is_last or not is_kept:
-            if self._body is None:
-                self.close_now()
-            else:
-                self.linger()
+            self.close_now() if self._body is None else self.linger()
             return
         self._phase = IN_HEAD
         self._seen = 0

@@ -33,13 +33,12 @@ _NO_BODY = frozenset({204, 304})
 class InlineServing:
     """One exchange. Every way out leads through `_end`, or to a task that takes it over and ends it.
 
-    `is_begun`: the answer was begun; its head is written, unless it is `unsent`.
+    `is_begun`: the answer was begun; its head is written, unless it is `unsent`. `is_finishing`: all of it is written.
     """
 
     __slots__ = (
         "_calls",
         "_has_ended",
-        "_is_finishing",
         "_params",
         "acceptor",
         "asking",
@@ -50,6 +49,7 @@ class InlineServing:
         "exchange",
         "is_begun",
         "is_chunked",
+        "is_finishing",
         "is_kept",
         "pipeline",
         "program",
@@ -78,7 +78,7 @@ class InlineServing:
         self.asking: Asking | None = None
         self.call: InlineCall | None = None
         self._calls: TargetCalls | None = None  # made for whoever wants to wait
-        self.is_begun = self.is_chunked = self._is_finishing = self._has_ended = False
+        self.is_begun = self.is_chunked = self.is_finishing = self._has_ended = False
         self.is_kept, self.unsent = arrived.is_kept, b""
         self.context = acceptor.context.copy()  # what its hooks set is of this exchange alone
         snapshot.num_exchanges += 1
@@ -148,14 +148,14 @@ class InlineServing:
 
     def expired(self) -> None:
         """The instant has come that somebody waits for."""
-        if self._is_finishing:
+        if self.is_finishing:
             self.context.run(self.client_stuck)
         elif self.call is not None:
             self.context.run(self.call.expired)
 
     def client_gone(self) -> None:
         """The connection is closed."""
-        if not self._is_finishing and self.call is not None:
+        if not self.is_finishing and self.call is not None:
             self.call.abandon()
         self.context.run(self._leave)
 
@@ -166,7 +166,7 @@ class InlineServing:
 
     def client_reads(self) -> None:
         """It does again."""
-        if self._is_finishing:
+        if self.is_finishing:
             self.context.run(self._end)
         elif self.call is not None:
             self.call.resume()
@@ -258,7 +258,7 @@ class InlineServing:
 
     def finish(self) -> None:
         """The whole answer is written. It has ended once the client has read enough of it."""
-        self._is_finishing = True
+        self.is_finishing = True
         self.record.is_complete = True
         if self.connection.writing_paused:
             self.connection.call_serving_at(self.exchange.now() + self.connection.settings.write_timeout_s)
