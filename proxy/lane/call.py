@@ -19,6 +19,7 @@ from ..upstream.gate import ClusterGate, Ticket
 from ..upstream.wire import Wire
 from ..verdicts import Target
 from .answer import BUFFERED_BYTES, InlineAnswer
+from .connecting import Connecting
 from .takeover import TakenOver, response_head
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class InlineCall:
         "_slow_until",
         "answer",
         "attempt",
+        "connecting",
         "gate",
         "machine",
         "member",
@@ -55,11 +57,12 @@ class InlineCall:
         self.attempt: Attempt | None = None
         self.member: Member | None = None
         self.wire: Wire | None = None
+        self.connecting: Connecting | None = None
         self.answer: InlineAnswer | None = None
         self._is_paused = False
 
     def start(self) -> None:
-        """Send the request, where a connection is at hand; a task goes on where none is, or it may not begin yet."""
+        """Send the request, at once or as soon as there is a connection; a task goes on where it may not begin yet."""
         serving, now = self.serving, self.serving.exchange.now()
         serving.record.served.preferred = self.targets[0]
         command = self.machine.start(now)
@@ -69,28 +72,44 @@ class InlineCall:
         self.attempt = command
         self._cluster = serving.snapshot.clusters[self.targets[0].cluster]
         self.member = member = self._cluster.pick((), now)
-        self.wire = wire = member.pool.take_idle(now)
-        request = self._request(member) if wire is not None else None
-        if wire is not None and request is not None:
-            self._send(command, member, wire, request)
+        request = self._request(member)
+        if request is None:
+            self._leave_member()
+            TakenOver.dispatch(serving, self, command)
             return
-        self.member = self.wire = None
-        member.num_active -= 1
-        if wire is not None:
-            member.pool.give_back(wire, True)
-        TakenOver.dispatch(serving, self, command)
-
-    def _send(self, attempt: Attempt, member: Member, wire: Wire, request: list[bytes]) -> None:
-        serving, now = self.serving, self.serving.exchange.now()
-        if isinstance(attempt.ticket, Ticket):
-            attempt.ticket.member = member
+        if isinstance(command.ticket, Ticket):
+            command.ticket.member = member
         serving.record.served.ends[1] = (self.targets[0].name, "abandoned")  # unless it comes to another end
-        self.machine.connected(attempt, now)
+        wire = member.pool.take_idle(now)
+        if wire is None:
+            self.connecting = Connecting(self, command, member, request)
+        else:
+            self._send(command, wire, request)
+
+    def connected(self, attempt: Attempt, wire: Wire, request: list[bytes]) -> None:
+        """A connection was waited for, and is there."""
+        self.connecting = None
+        self.serving.guarded(self._send_first, attempt, wire, request)
+
+    def _send_first(self, attempt: Attempt, wire: Wire, request: list[bytes]) -> None:
+        self._send(attempt, wire, request)
+        if wire.has_unread or not wire.is_open:  # nobody was told
+            TakenOver.go_on(self.serving, self)
+
+    def unconnected(self, error: GatewayError) -> None:
+        """A connection was waited for, and cannot be had: a task sees what else there is."""
+        self.connecting = None
+        member = self._leave_member()
+        TakenOver.unconnected(self.serving, self, member, error)
+
+    def _send(self, attempt: Attempt, wire: Wire, request: list[bytes]) -> None:
+        self.wire = wire
+        self.machine.connected(attempt, self.serving.exchange.now())
         wire.num_uses += 1
         wire.receiver = self
         for piece in request:
             wire.write(piece)
-        serving.connection.call_serving_at(self.machine.timer_of(attempt)[0])
+        self.serving.connection.call_serving_at(self.machine.timer_of(attempt)[0])
 
     def _request(self, member: Member) -> list[bytes] | None:
         """Return the request for an endpoint, in few pieces; None where the reference path is to write it."""
@@ -151,7 +170,8 @@ class InlineCall:
 
     def expired(self) -> None:
         """The armed instant has come; by now it may be a later one."""
-        assert self.attempt is not None
+        if self.attempt is None or self.connecting is not None:  # the wait for a connection has a bound of its own
+            return
         now = self.serving.exchange.now()
         instant = self._due(self.attempt)
         if self._is_paused and now >= self._slow_until:
@@ -237,17 +257,27 @@ class InlineCall:
     def let_go(self, *, is_reusable: bool) -> None:
         """Give the connection back, and the endpoint's count."""
         wire, self.wire = self.wire, None
-        member, self.member = self.member, None
-        if member is None or wire is None:
+        connecting, self.connecting = self.connecting, None
+        if connecting is not None:
+            connecting.cancel()
+        if self.member is None:
+            return
+        member = self._leave_member()
+        if wire is None:
             return
         wire.receiver = None
         wire.resume()
-        member.num_active -= 1
         if is_reusable and wire.is_clean:
             member.pool.give_back(wire, True)
         else:
             wire.abort()
             member.pool.give_back(wire, False)
+
+    def _leave_member(self) -> Member:
+        member, self.member = self.member, None
+        assert member is not None
+        member.num_active -= 1
+        return member
 
     def abandon(self) -> None:
         """Nobody wants the rest: abort the target."""

@@ -19,6 +19,7 @@ from ..tasks import spawn
 from ..upstream.adopted import AdoptedDispatch
 from ..upstream.answer_body import AnswerBody
 from ..upstream.attempt import UpstreamAttempt
+from ..upstream.cluster import Member
 from ..upstream.continuation import FIELD
 from ..upstream.opened import Opened
 from ..upstream.reader import BrokenReader, EventReader, PieceReader, Reader
@@ -96,6 +97,12 @@ class TakenOver(Serving):
         taken._begin(taken._dispatch(taken._adopt(call), command))
 
     @classmethod
+    def unconnected(cls, inline: InlineServing, call: InlineCall, member: Member, error: GatewayError) -> None:
+        """No connection for the first attempt could be had."""
+        taken = cls(inline)
+        taken._begin(taken._unconnected(taken._adopt(call), call, member, error))
+
+    @classmethod
     def go_on(cls, inline: InlineServing, call: InlineCall, error: GatewayError | None = None) -> None:
         """An attempt is under way; with an error that is how its answer breaks off."""
         taken = cls(inline)
@@ -146,6 +153,13 @@ class TakenOver(Serving):
     async def _dispatch(self, dispatch: AdoptedDispatch, command: Command) -> None:
         await _until_task()
         await self._send_offered(await dispatch.open_from(command))
+
+    async def _unconnected(
+        self, dispatch: AdoptedDispatch, call: InlineCall, member: Member, error: GatewayError
+    ) -> None:
+        await _until_task()
+        assert call.attempt is not None
+        await self._send_offered(await dispatch.unconnected(call.attempt, member, error))
 
     async def _go_on(self, dispatch: AdoptedDispatch, upstream: UpstreamAttempt, opened: Opened | None) -> None:
         await _until_task()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from ..errors import GatewayError
+from ..exchange.attempt import Attempt
 from ..exchange.command import HOLD, Command
 from ..exchange.message import Response
 from .answer_body import AnswerBody
 from .attempt import UpstreamAttempt
+from .cluster import Member
 from .dispatch import Dispatch
 from .opened import Opened
 
@@ -23,6 +26,12 @@ class AdoptedDispatch(Dispatch):
             await self.abandon()
             raise
         return self._response(command) if isinstance(command, Opened) else await self.open_from(command)
+
+    async def unconnected(self, attempt: Attempt, member: Member, error: GatewayError) -> Response:
+        """As `open`, where no connection to the endpoint of a first attempt could be had."""
+        self._tried.add(member)
+        upstream = UpstreamAttempt(attempt, self._machine, self._loop)
+        return await self.open_from(self._failed(upstream, error, can_resume=False))
 
     def join(self, upstream: UpstreamAttempt, opened: Opened) -> AnswerBody:
         """Return the rest of an answer that is committed, and was passed on so far."""

@@ -15,6 +15,7 @@ from .connection import UpstreamConnection
 from .gate import Ticket
 from .sender import BodySource, Sender
 from .watchdog import Watchdog
+from .wire import Wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,21 @@ class OutgoingHead:
     method: bytes
     target: bytes
     fields: Sequence[tuple[bytes, bytes]]
+
+
+async def wire_to(member: Member, attempt: Attempt, machine: ExchangeMachine, deadline: float) -> Wire:
+    """Wait for a connection for an attempt, no longer than other targets can spare.
+
+    Raises: GatewayError of the connect kinds. Cancel: nothing is lost.
+    """
+    until = min(machine.begin_by(attempt), deadline)
+    try:
+        return await member.pool.acquire_wire(until, fresh=attempt.is_fresh)
+    except GatewayError as error:
+        if error.kind.name == "deadline" and until < deadline:  # not by the clock: a timer may be early by a bit
+            is_opening = isinstance(error.__cause__, GatewayError)
+            raise GatewayError("connect_timeout" if is_opening else "pool_full", error.detail) from error
+        raise
 
 
 class UpstreamAttempt:
@@ -94,22 +110,12 @@ class UpstreamAttempt:
         tried.add(member)
         if isinstance(attempt.ticket, Ticket):
             attempt.ticket.member = member
-        connection = self._connection = await self._acquire(member, deadline)
+        wire = await wire_to(member, attempt, self._machine, deadline)
+        connection = self._connection = member.pool.connection_on(wire)
         self._machine.connected(attempt, self._loop.time())
         self._watchdog = Watchdog(self._loop, self._timer, connection.abort)
         self._watchdog.look()
         return member
-
-    async def _acquire(self, member: Member, deadline: float) -> UpstreamConnection:
-        """Wait for a connection no longer than other targets can spare."""
-        until = min(self._machine.begin_by(self.attempt), deadline)
-        try:
-            return await member.pool.acquire(until, fresh=self.attempt.is_fresh)
-        except GatewayError as error:
-            if error.kind.name == "deadline" and until < deadline:  # not by the clock: a timer may be early by a bit
-                is_opening = isinstance(error.__cause__, GatewayError)
-                raise GatewayError("connect_timeout" if is_opening else "pool_full", error.detail) from error
-            raise
 
     def _timer(self) -> tuple[float, str]:
         timer, now = self._machine.timer_of(self.attempt), self._loop.time()

@@ -76,10 +76,15 @@ class ConnectionPool:
         return len(self._waiters)
 
     async def acquire(self, deadline: float, *, fresh: bool = False) -> UpstreamConnection:
-        """Return a connection for one exchange; the one used last, if one is idle and none `fresh` is wanted.
+        """Return a connection for one exchange: `acquire_wire`, for who reads and writes messages. Raises: as that."""
+        return self.connection_on(await self.acquire_wire(deadline, fresh=fresh))
 
-        `deadline` is an instant of the loop's clock. Raises: GatewayError `connect_failed`, `connect_timeout`,
-        `tls_failed`, `pool_full`, `deadline`. Cancel: nothing is lost.
+    async def acquire_wire(self, deadline: float, *, fresh: bool = False) -> Wire:
+        """Return the connection used last, if one is idle and none `fresh` is wanted, or else a new one.
+
+        Whoever acquires one gives it back, exactly once. `deadline` is an instant of the loop's clock.
+        Raises: GatewayError `connect_failed`, `connect_timeout`, `tls_failed`, `pool_full`, `deadline`. Cancel: nothing
+        is lost.
         """
         loop = self._loop = asyncio.get_running_loop()
         if loop.time() >= deadline:
@@ -92,6 +97,10 @@ class ConnectionPool:
                 wire = None
         if wire is None:
             wire = await self._open(deadline)
+        return wire
+
+    def connection_on(self, wire: Wire) -> UpstreamConnection:
+        """Return the connection of one exchange on a wire that was acquired for it."""
         return UpstreamConnection(wire, self._head_limits, self.give_back)
 
     def take_idle(self, now: float) -> Wire | None:
