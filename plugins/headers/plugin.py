@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ...proxy.exchange.exchange import Exchange, RouteView
+from ...proxy.by_route import ByRoute
+from ...proxy.exchange.exchange import Exchange
 from ...proxy.exchange.fields import Pair
 from ...proxy.exchange.message import Response
 from ...proxy.hookspecs import Setup, hookimpl
 from .config import HeadersConfig, HstsConfig
 from .cors import NAMES, Cors, is_preflight
 
-_MAX_POLICIES = 4096
 _TELLING = (b"server", b"x-powered-by")  # of software and versions
 _VARY = b"vary"
 _COMMON = (("X-Content-Type-Options", "nosniff"), ("Cross-Origin-Resource-Policy", "same-origin"))
@@ -43,16 +43,13 @@ class Headers:
     RouteOptions = HeadersConfig
 
     def __init__(self, config: HeadersConfig) -> None:
-        self._config = config
-        self._common = _Policy(config, None)
-        self._policies: dict[str, _Policy] = {}  # by route
+        self._policies = ByRoute(config, _Policy)
         self._name = "headers"
 
     @hookimpl
     def headgate_configure(self, setup: Setup) -> None:
         """Take the name."""
         self._name = setup.name
-        self._policies = {}
 
     @hookimpl
     def headgate_auth(self, exchange: Exchange) -> Response | None:
@@ -67,39 +64,26 @@ class Headers:
     @hookimpl
     def headgate_response_head(self, exchange: Exchange, response: Response) -> None:
         """Set and remove fields."""
-        self._policy(exchange.route).apply(exchange, response)
+        self._policies.of(self._name, exchange.route).apply(exchange, response)
 
     def _preflight(self, exchange: Exchange) -> Response | None:
         request = exchange.request
         if request.method != "OPTIONS" or not is_preflight(request.method, request.fields):
             return None
-        policy = self._policy(exchange.route)
+        policy = self._policies.of(self._name, exchange.route)
         if policy.cors is None:
             return None
         response = Response(204)
         policy.apply(exchange, response)
         return response
 
-    def _policy(self, route: RouteView) -> _Policy:
-        options = route.options.get(self._name)
-        if options is None:
-            return self._common
-        policy = self._policies.get(route.name)
-        if policy is None or policy.options is not options:
-            if len(self._policies) >= _MAX_POLICIES:  # reloads brought ever new route names
-                self._policies.clear()
-            own = {name: getattr(options, name) for name in options.model_fields_set}
-            policy = self._policies[route.name] = _Policy(self._config.model_copy(update=own), options)
-        return policy
-
 
 class _Policy:
-    """What is done to the answers of one route. `options` are what the route set. To do it twice changes nothing."""
+    """What is done to the answers of one route. To do it twice changes nothing."""
 
-    __slots__ = ("_absent", "_dropped", "_hsts", "_set", "cors", "options")
+    __slots__ = ("_absent", "_dropped", "_hsts", "_set", "cors")
 
-    def __init__(self, config: HeadersConfig, options: HeadersConfig | None) -> None:
-        self.options = options
+    def __init__(self, config: HeadersConfig) -> None:
         self.cors = Cors(config.cors) if config.cors is not None else None
         self._set = _pairs(config.set.items())
         self._absent = [(name.lower(), (name, value)) for name, value in _pairs(_PRESETS[config.preset])]

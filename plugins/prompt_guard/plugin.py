@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
+from ...proxy.by_route import ByRoute
 from ...proxy.errors import GatewayError
-from ...proxy.exchange.exchange import Exchange, RouteView
+from ...proxy.exchange.exchange import Exchange
 from ...proxy.hookspecs import Setup, hookimpl
 from ...proxy.observe.metrics import Counter, Registry
 from ...proxy.verdicts import Reject
 from .config import PromptGuardConfig
 from .rules import Refusal, Rules
-
-_MAX_POLICIES = 4096
 
 
 class PromptGuard:
@@ -22,9 +21,7 @@ class PromptGuard:
     RouteOptions = PromptGuardConfig
 
     def __init__(self, config: PromptGuardConfig) -> None:
-        self._config = config
-        self._common = Rules(config, None)
-        self._by_route: dict[str, Rules] = {}
+        self._rules = ByRoute(config, Rules)
         self._refused = Counter("headgate_prompt_guard_refused", "Prompts that were refused.", ("plugin", "reason"))
         self._name = "prompt_guard"
 
@@ -37,7 +34,6 @@ class PromptGuard:
     def headgate_configure(self, setup: Setup) -> None:
         """Take the name."""
         self._name = setup.name
-        self._by_route = {}
 
     @hookimpl
     def headgate_request(self, exchange: Exchange) -> Reject | Awaitable[Reject | None] | None:
@@ -45,7 +41,7 @@ class PromptGuard:
         body = exchange.request.body
         if body.is_empty:
             return None
-        rules = self._rules(exchange.route)
+        rules = self._rules.of(self._name, exchange.route)
         data = body.arrived(rules.max_bytes)
         return self._later(exchange, rules) if data is None else self._judged(exchange, rules, data)
 
@@ -61,15 +57,3 @@ class PromptGuard:
         except Exception as error:  # the stage fails open, and a guard must not
             raise GatewayError("stage_failed", f"{self._name}: {type(error).__name__}") from error
         return None
-
-    def _rules(self, route: RouteView) -> Rules:
-        options = route.options.get(self._name)
-        if options is None:
-            return self._common
-        rules = self._by_route.get(route.name)
-        if rules is None or rules.options is not options:
-            if len(self._by_route) >= _MAX_POLICIES:  # reloads brought ever new route names
-                self._by_route.clear()
-            own = {name: getattr(options, name) for name in options.model_fields_set}
-            rules = self._by_route[route.name] = Rules(self._config.model_copy(update=own), options)
-        return rules

@@ -22,10 +22,9 @@ class Refusal(Exception):
 
 
 class Rules:
-    """What the prompts of one route may be. `options` are what the route set."""
+    """What the prompts of one route may be."""
 
-    def __init__(self, config: PromptGuardConfig, options: PromptGuardConfig | None) -> None:
-        self.options = options
+    def __init__(self, config: PromptGuardConfig) -> None:
         self.max_bytes = config.max_bytes
         self._config = config
         self._texts, self._patterns = config.denied()
