@@ -15,6 +15,8 @@ from ...running import RunningGateway
 from ...upstream import Call, Script, Upstream, upstream
 from ..openai.background import Background
 
+BOUND_S = 0.100  # within which what is not wanted any more is left
+JSON = "Content-Type: application/json"
 SSE_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 

@@ -4,38 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from ...http_client import Answer, client, fetch
-from ...running import RunningGateway, gateway
 from ...upstream import Call, Script
-from ..openai.background import Background, background
-from .fan import SSE_HEAD, Fan, Stand, config, silent, streaming
+from .fan import BOUND_S, JSON, SSE_HEAD, Fan, Stand, silent, streaming
 
-BOUND_S = 0.100
 NUM_EACH = 20
-JSON = "Content-Type: application/json"
-
-
-@pytest.fixture(scope="module")
-def behind() -> Iterator[Background]:
-    with background() as loop:
-        yield loop
-
-
-@pytest.fixture(scope="module")
-def shared_gateway(behind: Background) -> Iterator[RunningGateway]:
-    """One gateway for all: each test gives it a configuration of its own."""
-    with behind.holding(gateway(config([]), TOKEN="token")) as gate:
-        yield gate
-
-
-@pytest.fixture
-def fan(behind: Background, shared_gateway: RunningGateway) -> Fan:
-    return Fan(behind, shared_gateway)
 
 
 async def good(call: Call) -> None:

@@ -5,20 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from openai import AsyncOpenAI
 
 from ...http_client import client, fetch
-from ...running import RunningGateway, gateway
 from ...upstream import Call, Script
-from ..openai.background import Background, background
-from .fan import SSE_HEAD, Fan, Stand, config, silent, streaming
+from .fan import BOUND_S, JSON, SSE_HEAD, Fan, Stand, silent, streaming
 
-BOUND_S = 0.100
-JSON = "Content-Type: application/json"
 STRATEGIES: dict[str, dict[str, Any]] = {
     "first": {},
     "all": {"branches": {"t0": {"required": True}}},
@@ -27,24 +22,6 @@ STRATEGIES: dict[str, dict[str, Any]] = {
     "merge": {"branches": {"t0": {"required": True}}},
     "judge": {"branches": {"t0": {"required": True}}, "judge": {"target": "t2", "timeout": "1s"}},
 }
-
-
-@pytest.fixture(scope="module")
-def behind() -> Iterator[Background]:
-    with background() as loop:
-        yield loop
-
-
-@pytest.fixture(scope="module")
-def shared_gateway(behind: Background) -> Iterator[RunningGateway]:
-    """One gateway for all: each test gives it a configuration of its own."""
-    with behind.holding(gateway(config([]), TOKEN="token")) as gate:
-        yield gate
-
-
-@pytest.fixture
-def fan(behind: Background, shared_gateway: RunningGateway) -> Fan:
-    return Fan(behind, shared_gateway)
 
 
 def completion(text: str, prompt: int = 3, answered: int = 4) -> bytes:
