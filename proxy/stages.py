@@ -167,7 +167,7 @@ class Chain:
         for hook in self._hooks:
             try:
                 answer = hook.function(exchange, event)
-                self._check(answer)
+                checked(self._rule, answer)
             except Exception as error:
                 self._failed(hook, exchange, error)
                 continue
@@ -200,11 +200,11 @@ class Chain:
     def _read(self, hook: Hook, exchange: Exchange, answer: Any) -> Any:
         if hook.is_async or (self._rule.may_wait and isinstance(answer, Awaitable)):
             return Waiting(self._waited(hook, exchange, answer), answer)
-        return self._check(answer)
+        return checked(self._rule, answer)
 
     async def _waited(self, hook: Hook, exchange: Exchange, work: Awaitable[Any]) -> Any:
         try:
-            return self._check(await self._within(work, self._bound(exchange), hook.plugin))
+            return checked(self._rule, await self._within(work, self._bound(exchange), hook.plugin))
         except Exception as error:
             self._failed(hook, exchange, error)
             return None
@@ -221,9 +221,6 @@ class Chain:
             if bound.expired() and self._stage not in _LAST:  # not by the clock: a timer may be early by a bit
                 raise GatewayError("deadline", f"in plugin {plugin}") from error
             raise
-
-    def _check(self, answer: Any) -> Any:
-        return checked(self._rule, answer)
 
     def _failed(self, hook: Hook, exchange: Exchange, error: Exception) -> None:
         """Count and log a plugin's failure; end the exchange where the stage fails closed."""
