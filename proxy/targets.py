@@ -139,6 +139,8 @@ class TargetCalls:
         if program is None or outgoing is None:
             raise GatewayError("internal", "targets can be called from the aggregate stage on")
         work = self._work(self._plan(program, targets), targets, served)
+        if served.num_attempts:  # asked once more, with the attempts that are left: one at least
+            work.plan = replace(work.plan, max_attempts=max(1, work.plan.max_attempts - served.num_attempts))
         if is_call:
             work.request_for = outgoing.request_for_call
         if body is not None:

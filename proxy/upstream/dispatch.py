@@ -36,6 +36,7 @@ class Dispatch:
         "_gate",
         "_loop",
         "_machine",
+        "_num_before",
         "_open",
         "_tasks",
         "_tried",
@@ -48,7 +49,9 @@ class Dispatch:
         """`begun`: the machine that somebody else has started, and its gate."""
         self._work = work
         self._loop = asyncio.get_running_loop()
+        self._num_before = 0  # attempts of an earlier dispatch of the same exchange
         if begun is None:
+            self._num_before = served.num_attempts
             gate = ClusterGate(work.targets, work.clusters, is_hurried=work.is_hurried)
             begun = gate, ExchangeMachine(work.plan, random.random, gate)
         self._gate, self._machine = begun
@@ -310,7 +313,7 @@ class Dispatch:
         )
 
     def _ended(self, attempt: Attempt, how: str) -> None:
-        self.served.ends[attempt.number] = (self._work.targets[attempt.target].name, how)
+        self.served.ends[self._num_before + attempt.number] = (self._work.targets[attempt.target].name, how)
 
     def _note_failure(self, attempt: Attempt, why: str) -> None:
         target = self._work.targets[attempt.target]

@@ -52,7 +52,8 @@ class Served:
     """Who answered, who was to be asked first, and what it took; filled in while the exchange runs.
 
     `is_prefilled`: from some point on the answer goes on from its text alone. `ends` says of each attempt that was
-    begun, by its number, at which target it was and how it ended; each has one end. `failures` tells why.
+    begun, by its number in the exchange, at which target it was and how it ended; each has one end. `failures` tells
+    why.
     """
 
     target: Target | None
