@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from .config.plugin_schema import PluginSchema
+from .config.plugin_schema import Installed, Pin, PluginSchema
 from .counting import Counting
 from .hooks import PluginType, discover, load_type, type_of
+from .pins.holder import PinHolder
 from .plugin_error import PluginError
 
 
@@ -21,6 +22,8 @@ class PluginTypes:
         self.counting = counting or Counting()
         self._points = discover()
         self._types = {name: type_of(name, cls) for name, cls in (given or {}).items()}
+        self._given = frozenset(self._types)
+        self.pins = PinHolder({name: point for name, point in self._points.items() if name not in self._given})
 
     @property
     def names(self) -> list[str]:
@@ -37,8 +40,14 @@ class PluginTypes:
         """Return what the configuration must know of each plugin, by name."""
         return _Schemas(self)
 
+    def unmet(self, pins: Mapping[str, Pin]) -> Iterator[tuple[str, str, str]]:
+        """Yield which pins are not met, as `Installed.unmet` does. Of a plugin that is not known nothing is said."""
+        known = {name: pin for name, pin in pins.items() if pin.use in self._points or pin.use in self._given}
+        running = {name: kind.version for name, kind in self._types.items() if name not in self._given}
+        return self.pins.unmet(known, running)
 
-class _Schemas(Mapping[str, PluginSchema]):
+
+class _Schemas(Installed):
     def __init__(self, types: PluginTypes) -> None:
         self._types = types
 
@@ -47,7 +56,10 @@ class _Schemas(Mapping[str, PluginSchema]):
             kind = self._types.get(name)
         except PluginError as error:
             return PluginSchema(name, refused=str(error))
-        return PluginSchema(name, kind.config, kind.route_options, kind.stages, version=kind.version)
+        return PluginSchema(name, kind.config, kind.route_options, kind.stages)
+
+    def unmet(self, pins: Mapping[str, Pin]) -> Iterator[tuple[str, str, str]]:
+        return self._types.unmet(pins)
 
     def __contains__(self, name: object) -> bool:
         return name in self._types.names

@@ -1,4 +1,4 @@
-"""`headgate plugins`: list the installed plugins, begin a new one.
+"""`headgate plugins`: list the installed plugins, tell what to pin one to, begin a new one.
 
 What a command needs is imported when it runs, as in `serve`.
 """
@@ -13,16 +13,21 @@ from typing import Any
 from ..plugin_error import PluginError
 from .scaffold import KINDS
 from .scaffold.package import files_of, names_of, write
+from .usage_error import UsageError
 
 
 def add_commands(commands: Any) -> None:
     """Add `plugins` with its actions; without one it lists."""
-    plugins = commands.add_parser("plugins", help="list the installed plugins, or begin a new one")
+    plugins = commands.add_parser("plugins", help="list the installed plugins, pin one, or begin a new one")
     plugins.set_defaults(run=run_list, config=None)
     actions = plugins.add_subparsers(title="actions", metavar="ACTION")
     listed = actions.add_parser("list", help="list the plugins: name, distribution, version, stages, where it is used")
     listed.add_argument("config", metavar="CONFIG", type=Path, nargs="?", help="tell what this file uses, too")
     listed.set_defaults(run=run_list)
+    pin = actions.add_parser("pin", help="print the guard that pins a plugin to what is installed; nothing is imported")
+    pin.add_argument("name", metavar="NAME", help="name of the installed plugin, as `plugins list` tells it")
+    pin.add_argument("--files", action="store_true", help="print the files and their digests, as sha256sum does")
+    pin.set_defaults(run=run_pin)
     new = actions.add_parser("new", help="write the package of a new plugin: it installs, and passes its tests")
     new.add_argument("name", metavar="NAME", help="name of the package, for example headgate-plugin-mine")
     new.add_argument("--kind", choices=tuple(KINDS), default="response", help="what it does (default %(default)s)")
@@ -49,6 +54,22 @@ def run_list(options: argparse.Namespace) -> int:
         line = f"{name:<20} {kind.package} {kind.version:<10} {', '.join(sorted(kind.stages)) or '-'}"
         print(line if uses is None else f"{line}   {'; '.join(uses.get(name, ())) or 'not used'}")
     return code
+
+
+def run_pin(options: argparse.Namespace) -> int:
+    """Print what a plugin is pinned to by a guard of its name, or what the digest there is made of."""
+    from ..config.wording import did_you_mean
+    from ..plugin_types import PluginTypes
+
+    types = PluginTypes()
+    if options.name not in types.names:
+        raise UsageError(f"unknown plugin `{options.name}`{did_you_mean(options.name, types.names)}")
+    content = types.pins.content(options.name)
+    if options.files:
+        sys.stdout.write(content.listing)
+        return 0
+    print(f'guards:\n  {options.name}:\n    version: "{content.version}"\n    sha256: {content.digest}')
+    return 0
 
 
 def _uses(path: Path, types: Any) -> dict[str, list[str]]:

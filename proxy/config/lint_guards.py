@@ -1,4 +1,4 @@
-"""Guards that cannot hold: of plugins that are not there, of another version, in a stage that leaves no choice."""
+"""Guards that cannot hold: of plugins that are not there, in a stage that leaves no choice. Pins come before."""
 
 from __future__ import annotations
 
@@ -22,8 +22,6 @@ def find_guard_conflicts(config: Config, scope: Scope) -> Iterator[tuple[Path, s
             message = f"unknown plugin {shown(name)}{did_you_mean(name, config.plugins)}"
             yield ("guards", name), message
             continue
-        if guard.version is not None and schema.version != guard.version:
-            yield ("guards", name, "version"), f"version {schema.version} is installed, wanted {guard.version}"
         yield from _choices(name, guard, schema.stages)
 
 

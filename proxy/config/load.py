@@ -16,6 +16,7 @@ from .document import Document, line_and_column, parse_document
 from .lint import find_conflicts, find_doubts
 from .lint_delivery import find_delivery_conflicts
 from .lint_guards import find_guard_conflicts
+from .pins import check_pins, used_by
 from .plugin_schema import PluginSchema
 from .problems import MAX_EXAMINED, ConfigErrors, ConfigProblem
 from .schema import Config
@@ -50,6 +51,7 @@ def check(source: Path | str, plugins: Mapping[str, PluginSchema], environ: Mapp
     if len(data) > MAX_FILE_BYTES:
         raise _one(name, f"the file is larger than {MAX_FILE_BYTES} bytes, wanted a smaller one")
     document = parse_document(_decode(data, name), name)
+    check_pins(document, plugins)
     directory = source.absolute().parent if isinstance(source, Path) else Path.cwd()
     scope = _scope(document.root.data, plugins, directory, os.environ if environ is None else environ)
     return _validate(document, scope)
@@ -82,8 +84,7 @@ def _scope(data: Any, installed: Mapping[str, PluginSchema], directory: Path, en
     clusters, plugins = _section(data, "clusters"), _section(data, "plugins")
     schemas: dict[str, PluginSchema | None] = {}
     for name, entry in plugins.items():
-        use = entry.get("use", name) if isinstance(entry, dict) else name
-        schema = installed.get(use) if isinstance(use, str) else None
+        schema = installed.get(used_by(name, entry))
         schemas[name] = None if schema is None or schema.refused else schema
     return Scope(directory, environ, frozenset(clusters), schemas, installed)
 

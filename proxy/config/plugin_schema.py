@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from pydantic import BaseModel
@@ -19,4 +21,23 @@ class PluginSchema:
     route_options: type[BaseModel] | None = None
     stages: frozenset[str] = frozenset()
     refused: str = ""
-    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """What the distribution of an installed plugin, `use`, has to be: of a version, of this content. None: any."""
+
+    use: str
+    version: str | None
+    sha256: str | None
+
+
+class Installed(Mapping[str, PluginSchema]):
+    """Installed plugins. To look one up may run its code: what is pinned is to be held to its pins before."""
+
+    @abstractmethod
+    def unmet(self, pins: Mapping[str, Pin]) -> Iterator[tuple[str, str, str]]:
+        """Yield where a pin is not met: its name in `pins`, the key of the guard, and what is wrong.
+
+        Cost: what is pinned by its content is read.
+        """

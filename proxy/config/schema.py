@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from .files import LogDestination
 from .schema_cluster import Cluster
-from .schema_guards import GuardConfig
+from .schema_guards import Guards
 from .schema_listener import Admin, Listener
 from .schema_plugins import PluginConfig, StageLists
 from .schema_route import Model, RouteConfig
@@ -60,7 +60,7 @@ class Config(Section):
     stages: StageLists = Field(
         default=StageLists(), description="Plugins by stage, for every route that does not list its own."
     )
-    guards: Annotated[Mapping[Name, GuardConfig], AfterValidator(frozen_mapping)] = Field(
+    guards: Guards = Field(
         default_factory=empty_mapping, description="What a plugin is allowed, by the name under `plugins`."
     )
     admin: Admin | None = Field(default=None, description="The address for operators; without it there is none.")

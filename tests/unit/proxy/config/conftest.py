@@ -43,7 +43,7 @@ class ModelSettings(Section):
 def schemas() -> Mapping[str, PluginSchema]:
     """The installed plugins, as the lookup of entry points gives them."""
     known = (
-        PluginSchema("api_key", KeySettings, None, frozenset({"auth"}), version="1.2.0"),
+        PluginSchema("api_key", KeySettings, None, frozenset({"auth"})),
         PluginSchema("rate_limit", LimitSettings, LimitOptions, frozenset({"ratelimit", "log"})),
         PluginSchema("model_route", ModelSettings, None, frozenset({"route", "aggregate"})),
         PluginSchema("broken", refused="the plugin `broken` 1.0 cannot be used: broken.py:3: no hook is implemented"),

@@ -1,0 +1,1 @@
+"""Pins of plugins: what a distribution holds, and that nothing else of it is run."""
