@@ -140,22 +140,29 @@ class Cells:
         """Begin a later period: it is in force once its word stands there, the last of all."""
         first = self._cell(place)
         side = first + _SIDE_WORDS if self._side(place) == first else first
+        self._note(side)
         for at in range(side + 1, side + _SIDE_WORDS):
             self._words[at] = 0
         self._words[side] = period
 
     def give(self, place: int, account: int, period: int) -> None:
         """Let a newcomer have a place. From when on whoever had it may come anew is noted before it is forgotten."""
-        gone = self.period(place)
-        if self._words[place] and self.charged(place) != _NONE:
-            floor = _AT_FLOORS + gone % _TAGS
-            self._words[floor] = max(self._words[floor], gone + _TAGS)
-        self._words[place] = 0
         first = self._cell(place)
+        if self._words[place]:
+            self._note(first)
+            self._note(first + _SIDE_WORDS)
+        self._words[place] = 0
         for at in range(first, first + _CELL_WORDS):
             self._words[at] = 0
         self._words[first] = period
         self._words[place] = account
+
+    def _note(self, side: int) -> None:
+        """Note what is about to be forgotten: whoever comes anew begins behind a period with a charge."""
+        if any(self._words[side + 1 : side + _SIDE_WORDS]):
+            gone = self._words[side]
+            floor = _AT_FLOORS + gone % _TAGS
+            self._words[floor] = max(self._words[floor], gone + _TAGS)
 
     def _is_idle(self, place: int, presents: Sequence[int]) -> bool:
         period = self.period(place)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from headgate.plugins.quota.amounts import Amounts
-from headgate.plugins.quota.cells import num_bytes
+from headgate.plugins.quota.cells import num_bytes, present
 from headgate.plugins.quota.ledger import NO_LIMITS, NOTHING, Ask, Ledger, LedgerFullError
 from headgate.plugins.quota.lock import BusyError
 from headgate.proxy.counting import own_memory
@@ -114,6 +114,20 @@ def test_an_account_that_was_forgotten_does_not_begin_its_period_twice() -> None
         ledger.settle(ledger.reserve([day(b"b")], ONE, NOON_S + DAY_S).standings, Amounts(2, 20, 200), NOTHING)
         again = ledger.reserve([ask], ONE, NOON_S)  # the clock went back
         assert again.standings[0].number == first.standings[0].number + 1
+
+
+@pytest.mark.parametrize("num_days", [1, 2, 3])
+def test_one_that_was_forgotten_with_nothing_in_its_last_periods_begins_none_before_twice(
+    num_days: int,
+) -> None:
+    with ledgers(1) as (ledger,):
+        ledger.reserve([day(b"a")], ONE, NOON_S)
+        asked = [(b"a", NOON_S + number * DAY_S) for number in range(1, num_days + 1)]
+        for name, now_s in [*asked, (b"b", asked[-1][1])]:  # who failed upstream costs nothing, and then gives way
+            decision = ledger.reserve([day(name)], ONE, now_s)
+            ledger.settle(decision.standings, ONE, NOTHING)
+        decision = ledger.reserve([day(b"a")], ONE, NOON_S)  # the clock went back
+        assert decision.standings[0].period > present("day", NOON_S)
 
 
 def test_accounts_are_bounded_and_those_in_use_stay() -> None:
