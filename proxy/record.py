@@ -10,8 +10,9 @@ from typing import TypeVar
 from .errors import GatewayError
 from .exchange.message import Response, Usage
 from .upstream.work import Served
-from .verdicts import Outcome, Reservation, Settlement, Store
+from .verdicts import Outcome, Reject, Reservation, Settlement, Store, StreamUsage
 
+Meter = Callable[[StreamUsage], Reject | None]
 Shown = TypeVar("Shown")
 Said = TypeVar("Said")
 
@@ -36,6 +37,7 @@ class Record:
         "is_complete",
         "is_hit",
         "is_streamed",
+        "meters",
         "num_events",
         "prompt_tokens",
         "received_bytes",
@@ -65,6 +67,7 @@ class Record:
         self.has_called = False  # an aggregate has asked a target
         self.num_events: int | None = None
         self.added_fields: list[tuple[str, str]] = []
+        self.meters: tuple[Meter, ...] = ()
         self._settles: list[Callable[[Settlement], None]] = []
         self._store: Store | None = None
 
@@ -72,6 +75,8 @@ class Record:
         """Keep a reservation to settle at the end."""
         if reservation.settle is not None:
             self._settles.append(reservation.settle)
+        if reservation.meter is not None:
+            self.meters += (reservation.meter,)
         self.added_fields.extend(reservation.fields)
 
     def keep_store(self, store: Store | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from ..ext.sse import Event, EventScanner, StreamState
 from .downstream.writer import AnswerWriter
@@ -11,6 +11,7 @@ from .error_answer import error_event
 from .errors import GatewayError
 from .exchange.exchange import Exchange
 from .exchange.message import Response
+from .metering import Metering
 from .record import Record
 from .stages import Chain
 from .usage import UsageTap
@@ -21,13 +22,14 @@ _LAST_EVENT_S = 1.0
 class Relay:
     """One answer on its way to the client, seen by the cache's store and the usage tap."""
 
-    __slots__ = ("_events", "_exchange", "_record", "_writer", "usage")
+    __slots__ = ("_events", "_exchange", "_metering", "_record", "_writer", "usage")
 
     def __init__(self, exchange: Exchange, record: Record, writer: AnswerWriter, events: Chain) -> None:
         self._exchange = exchange
         self._record = record
         self._writer = writer
         self._events = events
+        self._metering: Metering | None = None
         self.usage: UsageTap | None = None
 
     async def send(self, response: Response) -> None:
@@ -56,6 +58,8 @@ class Relay:
     def _begin(self, response: Response) -> None:
         record, exchange = self._record, self._exchange
         is_editing = bool(self._events) and _is_event_stream(response)
+        if record.meters and record.served.progress is not None and not record.usages:
+            self._metering = Metering(record.meters)
         # What an aggregate's calls have cost was seen as they were read.
         is_counted = record.served.target is None and bool(record.usages)
         if exchange.route.is_inference and record.served.progress is None and not is_counted:
@@ -74,18 +78,31 @@ class Relay:
 
     async def _stream(self, response: Response, body: AsyncIterator[bytes]) -> None:
         # Only whole events are passed on: an error told after half of one could not be read.
-        is_split = _is_event_stream(response) and (bool(self._events) or not response.is_whole_events)
+        is_whole = response.is_whole_events and not self._events and self._metering is None
+        is_split = _is_event_stream(response) and not is_whole
         scanner = EventScanner() if is_split else None
         async for piece in body:
             self._see(piece)
-            await self._write(piece if scanner is None else self._edited(scanner.feed(piece)))
+            if scanner is None:
+                await self._write(piece)
+            else:
+                await self._write_events(scanner.feed(piece))
         if scanner is not None:
-            await self._write(self._edited(scanner.finish()) + scanner.rest())
+            await self._write_events(scanner.finish(), scanner.rest())
         if self.usage is not None:
             self.usage.finish()
             self._note_usage(self.usage)
 
-    def _edited(self, found: list[Event]) -> bytes:
+    async def _write_events(self, found: Sequence[Event], rest: bytes = b"") -> None:
+        """Pass events on, as far as they are allowed. Raises: GatewayError where one is not."""
+        error: GatewayError | None = None
+        if self._metering is not None:
+            found, error = self._metering.allowed(found)
+        await self._write(self._edited(found) + (rest if error is None else b""))
+        if error is not None:
+            raise error
+
+    def _edited(self, found: Sequence[Event]) -> bytes:
         events = [event.raw for event in found]
         if self._events:
             events = [self._events.events(self._exchange, event) for event in events]

@@ -108,15 +108,34 @@ class Settlement:
     num_events: int | None = None
 
 
+class StreamUsage(Protocol):
+    """What a stream has come to: events with a piece of the answer, and tokens as the service last told them."""
+
+    @property
+    def num_events(self) -> int:
+        """How many events carried a piece of the answer."""
+
+    @property
+    def prompt_tokens(self) -> int | None:
+        """Tokens of what was asked."""
+
+    @property
+    def completion_tokens(self) -> int | None:
+        """Tokens of what was answered."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reservation:
     """Something taken for this exchange. `settle` is called exactly once, on every way out; it must not block.
 
-    `fields` are added to the answer (for example RateLimit).
+    `fields` are added to the answer (for example RateLimit). `meter` is shown what a stream of events that a target
+    gives has come to with each of its events, before that is passed on. A Reject ends the stream in place of the event.
+    It must not block; where it fails the stream ends, too.
     """
 
     settle: Callable[[Settlement], None] | None = None
     fields: tuple[tuple[str, str], ...] = ()
+    meter: Callable[[StreamUsage], Reject | None] | None = None
 
 
 class Store(Protocol):

@@ -4,8 +4,9 @@
 
 `reserve` is the hook of the plugin, with the fields of the answer; `settle` corrects it to a usage. Requests of 100
 keys take turns; with `one` limit on the requests and tokens of a day, with `three` another one on the tokens of the
-tenant's month and one on its money. Figures are the least of the rounds, in process time, the calls of the system
-included, garbage collection off. The exit code is 1 where the whole is over its target.
+tenant's month and one on its money. `event` is an event of a stream that may be stopped, read and metered: one that is
+`reserved` for, or one of a stream that is `growing`. Figures are the least of the rounds, in process time, the calls of
+the system included, garbage collection off. The exit code is 1 where the whole is over its target.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from functools import partial
 from typing import Any
 
 from headgate.ext.head_scan import BodyScan
+from headgate.ext.sse import EventScanner
 from headgate.plugins.quota import Quota
 from headgate.proxy.exchange.exchange import Exchange
 from headgate.proxy.hookspecs import Setup
+from headgate.proxy.metering import Metering
 from headgate.proxy.verdicts import Identity, Reservation, Settlement
 
 from .ending import new_exchange
@@ -32,6 +35,7 @@ _WALL_S = 1_800_000_000.0
 _DAY = {"by": "key", "per": "day", "max_requests": _PLENTY, "max_tokens": _PLENTY}
 _MONTH = {"by": "tenant", "per": "month", "max_tokens": _PLENTY}
 _TOTAL = {"by": "tenant", "per": "total", "max_cost": 10**8}
+_EVENT = b'data: {"id":"c","model":"m","choices":[{"index":0,"delta":{"content":"word "},"finish_reason":null}]}\n\n'
 _USAGE = Settlement(200, None, 9, 12, False, is_sent=True)
 
 
@@ -47,6 +51,13 @@ def measure(num: int, rounds: int) -> Sequence[Row]:
     best = least(subjects, num, rounds)
     for plugin in plugins.values():
         plugin.close()
+    stopping = _plugin(_DAY, on_exceeded="stop")
+    streams: dict[Key, Callable[[], int]] = {
+        (shape, "event"): partial(_time_events, stopping, max_tokens, num)
+        for shape, max_tokens in (("reserved", 2 * num), ("growing", 1))
+    }
+    best |= least(streams, num, rounds)
+    stopping.close()
     base = best["", "dict.get"]
     return [
         Row(shape, name, ns, ns / base, TARGET_NS if (shape, name) == ("three", "both") else None, "ns")
@@ -54,11 +65,26 @@ def measure(num: int, rounds: int) -> Sequence[Row]:
     ]
 
 
-def _plugin(*limits: dict[str, Any]) -> Quota:
+def _plugin(*limits: dict[str, Any], **more: Any) -> Quota:
     prices = {"*": {"input": "2.5", "output": "10"}}
-    plugin = Quota(Quota.Config.model_validate({"limits": limits, "prices": prices}), wall=lambda: _WALL_S)
+    plugin = Quota(Quota.Config.model_validate({"limits": limits, "prices": prices, **more}), wall=lambda: _WALL_S)
     plugin.headgate_configure(Setup("quota", None, {}))
     return plugin
+
+
+def _time_events(plugin: Quota, max_tokens: int, num: int) -> int:
+    exchange = _exchange(0)
+    exchange.body_scan = BodyScan(
+        b'{"model": "model-42"}'.ljust(90), "model-42", (10, 20), is_stream=True, max_tokens=max_tokens
+    )
+    reservation, scanner = plugin.headgate_ratelimit(exchange), EventScanner()
+    assert isinstance(reservation, Reservation) and reservation.meter is not None and reservation.settle is not None
+    metering, begin = Metering([reservation.meter]), time.process_time_ns()
+    for _ in range(num):
+        metering.allowed(scanner.feed(_EVENT))
+    end = time.process_time_ns()
+    reservation.settle(_USAGE)
+    return end - begin
 
 
 def _exchange(number: int) -> Exchange:

@@ -126,6 +126,15 @@ class QuotaConfig(Section):
     default_max_tokens: Tokens = Field(
         default=4096, description="Tokens reserved for the answer to a request that sets no maximum itself."
     )
+    on_exceeded: Literal["charge", "stop"] = Field(
+        default="charge",
+        description="What becomes of a stream that takes more than was reserved for it: `charge` lets it come to its "
+        "end and charges that, also beyond the limit; `stop` reserves more while there is any, and then ends it.",
+    )
+    tokens_per_event: Annotated[Whole, Field(ge=1, le=1000)] = Field(
+        default=1,
+        description="Tokens that an event of a stream counts as, as long as the service tells no number of its own.",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> QuotaConfig:

@@ -15,17 +15,26 @@ _CUT = frozenset({"client_gone", "deadline", "draining", "internal"})
 
 
 class Estimate(NamedTuple):
-    """Tokens of the prompt, and the most that the answer may have. `is_stream`: it comes event by event."""
+    """Tokens of the prompt, and the most that the answer may have. `is_stream`: it comes event by event.
+
+    `event_tokens`: as how many tokens an event counts where nobody tells.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
     price: Price | None = None
     is_stream: bool = False
+    event_tokens: int = 1
 
     @property
     def amounts(self) -> Amounts:
         """What is to be reserved."""
         return amounts_of(1, self.input_tokens, self.output_tokens, self.price)
+
+    def taken(self, prompt: int | None, completion: int | None, num_events: int, ahead: int = 0) -> Amounts:
+        """Return what an answer has taken of which so much is told, and `ahead` tokens more."""
+        tokens = num_events * self.event_tokens if completion is None else completion
+        return amounts_of(1, self.input_tokens if prompt is None else prompt, tokens + ahead, self.price)
 
 
 def estimate(
@@ -44,8 +53,8 @@ def used(told: Estimate, settlement: Settlement) -> Amounts:
     """Return what an exchange took, by what is known at its end.
 
     Where no service was asked, or it failed, nothing was used, and what was not answered does not count as a request.
-    What the service told stands. A stream without usage took its prompt and a token for each event. Of anything else
-    nobody knows: what was reserved stands.
+    What the service told stands. A stream without usage took its prompt, and so many tokens for each event. Of anything
+    else nobody knows: what was reserved stands.
     """
     status, error = settlement.status, settlement.error
     is_answered = error is None and status < _SERVER_ERROR and status != _BUSY
@@ -55,10 +64,9 @@ def used(told: Estimate, settlement: Settlement) -> Amounts:
     if status >= _CLIENT_ERROR and not is_cut:
         return Amounts(int(is_answered), 0, 0)
     prompt, completion = settlement.prompt_tokens, settlement.completion_tokens
-    if completion is None:
-        completion = settlement.num_events
-    if completion is None and is_cut and told.is_stream:
-        completion = 0
-    if prompt is None and completion is None:
+    num_events = settlement.num_events
+    if num_events is None and is_cut and told.is_stream:
+        num_events = 0
+    if prompt is None and completion is None and num_events is None:
         return told.amounts
-    return amounts_of(1, told.input_tokens if prompt is None else prompt, completion or 0, told.price)
+    return told.taken(prompt, completion, num_events or 0)

@@ -16,7 +16,7 @@ from .lock import FileLock
 from .periods import Per
 
 Limits = tuple[int | None, int | None, int | None]  # of requests, tokens and cost
-
+Over = tuple[tuple[int, int], ...]  # limits in the way: place of the ask, place of the unit
 
 NOTHING = Amounts(0, 0, 0)
 NO_LIMITS: Limits = (None, None, None)
@@ -49,13 +49,13 @@ class Standing(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """What became of a request. `over` names the limits in its way, as (place of the ask, place of the unit).
+    """What became of a request. `over` names the limits in its way.
 
     `standings` are the accounts asked for: charged, unless something is in the way.
     """
 
     standings: tuple[Standing, ...]
-    over: tuple[tuple[int, int], ...]
+    over: Over
 
 
 class Ledger:
@@ -150,6 +150,33 @@ class Ledger:
             for place, account, period, _ in standings:
                 if self._cells.is_of(place, account) and self._cells.period(place) == period:
                     self._cells.charge(place, by)
+
+    def grow(self, asks: Sequence[Ask], standings: Sequence[Standing], more: Amounts, now_s: float) -> Over:
+        """Charge more to what a reservation stands at, to all of its accounts or, where limits are in the way, to none.
+
+        An account whose period is over is not charged, nor is its limit in the way. Cost: linear in the asks.
+        Raises: BusyError; then nothing is charged.
+        """
+        cells = self._cells
+        with self._lock:
+            live = []
+            for number, (ask, (place, account, period, _)) in enumerate(zip(asks, standings, strict=True)):
+                if cells.is_of(place, account) and cells.period(place) == period:
+                    now = present(ask.per, now_s)
+                    if now > period:
+                        cells.turn(place, now)  # or it would be charged at the settlement with what it was not here
+                    else:
+                        live.append((number, ask.limits, place))
+            over = tuple(
+                (number, unit)
+                for number, limits, place in live
+                for unit, (limit, charged) in enumerate(zip(limits, cells.charged(place), strict=True))
+                if limit is not None and more[unit] and charged + more[unit] > limit
+            )
+            if not over:
+                for _, _, place in live:
+                    cells.charge(place, more)
+        return over
 
     def charged(self, name: bytes, per: Per, now_s: float) -> Amounts:
         """Return what is charged to an account in its present period. Cost: O(1). Raises: BusyError."""

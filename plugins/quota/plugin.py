@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from ...proxy.address_limit import address_group
 from ...proxy.exchange.exchange import Exchange
 from ...proxy.hookspecs import Setup, hookimpl
 from ...proxy.observe.metrics import Counter, Gauge, Registry
-from ...proxy.verdicts import Reject, Reservation, Settlement
+from ...proxy.verdicts import Reject, Reservation
 from .amounts import UNITS, Amounts, Price
 from .cells import num_bytes
 from .config import ANY_MODEL, QuotaConfig, QuotaOptions
-from .estimate import Estimate, estimate, used
-from .ledger import Ask, Decision, Ledger, LedgerFullError, Standing
+from .estimate import Estimate, estimate
+from .ledger import Ask, Decision, Ledger, LedgerFullError, Over, Standing
+from .reserved import Growing, Reserved
 from .telling import Told, fields_of, retry_after
 
 _NOTHING_TOLD = Estimate()
@@ -46,8 +47,11 @@ class Quota:
         self._told: tuple[Told, ...] = ()
         self._limits = [(limit.by, limit.per, limit.limits) for limit in config.limits]
         self._has_costs = any(limit.max_cost is not None for limit in config.limits)
+        is_metering = self._has_costs or any(limit.max_tokens is not None for limit in config.limits)
+        self._is_stopping = config.on_exceeded == "stop" and is_metering
         self._reserved = [0] * len(UNITS)
         self._refused = Counter("headgate_quota_refused", "Requests above a quota.", ("plugin", "limit", "unit"))
+        self._stopped = Counter("headgate_quota_stopped", "Streams ended at a quota.", ("plugin", "limit", "unit"))
         self._settled = Counter("headgate_quota_used", "What settled requests have used.", ("plugin", "unit"))
         self._excess = Counter("headgate_quota_excess", "What they used beyond what was reserved.", ("plugin", "unit"))
 
@@ -70,6 +74,7 @@ class Quota:
     def headgate_metrics(self, registry: Registry) -> None:
         """Show what is reserved, used and refused."""
         self._refused = registry.register(self._refused)
+        self._stopped = registry.register(self._stopped)
         self._settled = registry.register(self._settled)
         self._excess = registry.register(self._excess)
         reserved = registry.register(
@@ -104,8 +109,23 @@ class Quota:
         if decision.over:
             return self._refuse(decision, amounts, now_s)
         self._count_reserved(amounts, 1)
-        settle = _Reserved(self, self._ledger, decision.standings, told).settle
-        return Reservation(settle, fields_of(self._told, decision.standings, now_s))
+        fields = fields_of(self._told, decision.standings, now_s)
+        if not self._is_stopping or not _may_be_stream(exchange, told):
+            return Reservation(Reserved(self, self._ledger, decision.standings, told).settle, fields)
+        growing = Growing(self, self._ledger, decision.standings, told, (asks, self._wall))
+        return Reservation(growing.settle, fields, growing.meter)
+
+    def grown(self, more: Amounts) -> None:
+        """Count what a stream has reserved on its way."""
+        self._count_reserved(more, 1)
+
+    def stopped(self, standings: Sequence[Standing], over: Over) -> Reject:
+        """Count a stream that ends at its limits, and tell of the one that lasts longest."""
+        for number, unit in over:
+            self._stopped.add(self._name, self._told[number].name, UNITS[unit])
+        number, unit = max(over, key=lambda over: self._renewed_s(standings, over[0]))
+        told = self._told[number]
+        return Reject("quota_exceeded", told.stop(standings[number], unit), f"{self._name}: {told.name}, in a stream")
 
     def settled(self, reserved: Amounts, taken: Amounts) -> None:
         """Count what a reservation came to."""
@@ -120,7 +140,7 @@ class Quota:
         """Tell of the limit that is in the way for longest."""
         for number, unit in decision.over:
             self._refused.add(self._name, self._told[number].name, UNITS[unit])
-        number, unit = max(decision.over, key=lambda over: self._renewed_s(decision, over[0]))
+        number, unit = max(decision.over, key=lambda over: self._renewed_s(decision.standings, over[0]))
         told, standing = self._told[number], decision.standings[number]
         end_s = told.renewed_s(standing)
         is_possible = all(self._told[number].is_possible(unit, amounts) for number, unit in decision.over)
@@ -128,8 +148,8 @@ class Quota:
         fields += fields_of(self._told, decision.standings, now_s)
         return Reject("quota_exceeded", told.refusal(standing, unit, amounts), f"{self._name}: {told.name}", fields)
 
-    def _renewed_s(self, decision: Decision, number: int) -> float:
-        end_s = self._told[number].renewed_s(decision.standings[number])
+    def _renewed_s(self, standings: Sequence[Standing], number: int) -> float:
+        end_s = self._told[number].renewed_s(standings[number])
         return float("inf") if end_s is None else end_s
 
     def _estimate(self, exchange: Exchange) -> Estimate:
@@ -137,13 +157,14 @@ class Quota:
         if scan is None and (body.is_empty or not exchange.route.is_inference):
             return _NOTHING_TOLD
         options: QuotaOptions = exchange.route.options.get(self._name, _DEFAULT)
-        return estimate(
+        told = estimate(
             scan,
             -(-(len(scan.body) if scan is not None else body.length or 0) // config.bytes_per_token),
             options.default_max_tokens or config.default_max_tokens,
             options.max_tokens_reserved,
             self._prices.get(exchange.model or "") or self._prices.get(ANY_MODEL),
         )
+        return told if config.tokens_per_event == 1 else told._replace(event_tokens=config.tokens_per_event)
 
     def _prices_of(self, setup: Setup) -> dict[str, Price]:
         """Return the prices by every name of the models. Raises: ValueError where one has none but needs one."""
@@ -164,26 +185,8 @@ class Quota:
             self._reserved[place] += amount * times
 
 
-class _Reserved:
-    """What one request has reserved."""
-
-    __slots__ = ("_ledger", "_quota", "_standings", "_told")
-
-    def __init__(self, quota: Quota, ledger: Ledger, standings: tuple[Standing, ...], told: Estimate) -> None:
-        self._quota = quota
-        self._ledger: Ledger | None = ledger
-        self._standings = standings
-        self._told = told
-
-    def settle(self, settlement: Settlement) -> None:
-        """Charge what was used in place of what was reserved. A second time does nothing."""
-        ledger, self._ledger = self._ledger, None
-        if ledger is None:
-            return
-        reserved, taken = self._told.amounts, used(self._told, settlement)
-        self._quota.settled(reserved, taken)
-        if taken != reserved:
-            ledger.settle(self._standings, reserved, taken)
+def _may_be_stream(exchange: Exchange, told: Estimate) -> bool:
+    return told.is_stream or (told is not _NOTHING_TOLD and exchange.body_scan is None)
 
 
 def _in_memory(setup: Setup, max_accounts: int) -> Ledger:

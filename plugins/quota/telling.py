@@ -57,13 +57,20 @@ class Told:
     def refusal(self, standing: Standing, unit: int, amounts: Amounts) -> str:
         """Return why a request is refused."""
         limit = self._limits[unit] or 0
-        needed, whole, left = (
-            _amount(unit, number) for number in (amounts[unit], limit, max(0, limit - standing.charged[unit]))
-        )
+        needed, left = (_amount(unit, number) for number in (amounts[unit], max(0, limit - standing.charged[unit])))
+        return f"{self._quota(unit)}, {left} left, and this needs {needed}: {self._renewal(standing)}"
+
+    def stop(self, standing: Standing, unit: int) -> str:
+        """Return why an answer ends."""
+        return f"{self._quota(unit)}, and used up within this answer: {self._renewal(standing)}"
+
+    def _quota(self, unit: int) -> str:
         span = "in total" if self._per == "total" else f"a {self._per}"
+        return f"the quota of this {self._by} is {_amount(unit, self._limits[unit] or 0)} {span}"
+
+    def _renewal(self, standing: Standing) -> str:
         end_s = self.renewed_s(standing)
-        renewal = "it is not renewed" if end_s is None else f"it is renewed at {written(end_s)}"
-        return f"the quota of this {self._by} is {whole} {span}, {left} left, and this needs {needed}: {renewal}"
+        return "it is not renewed" if end_s is None else f"it is renewed at {written(end_s)}"
 
     def is_possible(self, unit: int, amounts: Amounts) -> bool:
         """Whether a whole quota would do for a request."""

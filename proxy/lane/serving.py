@@ -226,8 +226,9 @@ class InlineServing:
             self.is_kept = False
         self._decorate(response.fields.raw)
         status = response.status
-        if response.body is not body or type(status) is not int or status < 200 or status in _NO_BODY:
-            return None  # a stage has changed it
+        is_changed = response.body is not body or type(status) is not int or status < 200 or status in _NO_BODY
+        if is_changed or (record.meters and response.is_whole_events):
+            return None  # a stage has changed it, or is to see its events
         reason = response.reason.encode("latin-1") or _REASONS.get(status, b"")
         head = write_answer(status, reason, response.fields.raw, length, self.is_kept)
         if head is not None:
@@ -247,8 +248,7 @@ class InlineServing:
         if not self.connection.has_body:  # the rest of it is not waited for (RFC 9112 §9.3), nor served
             self.connection.hold_body()
             self.is_kept = False
-        head = self.begin(response, len(body))
-        if head is None:
+        if (head := self.begin(response, len(body))) is None:
             TakenOver.relay(self, response)
             return
         self.record.feed(body)

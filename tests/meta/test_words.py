@@ -25,6 +25,7 @@ CATCH_ALL = (
     ("proxy/gateway.py", 1, "supervision: the exchange ends with a 500 and its log line"),
     ("proxy/guards.py", 2, "a plugin's code: stage hooks under a guard"),
     ("proxy/hooks.py", 3, "a plugin's code: its import, its constructor, its annotations"),
+    ("proxy/metering.py", 1, "a plugin's code: a meter of a reservation"),
     ("proxy/observe/metrics.py", 1, "a plugin's code: a gauge that is read when shown"),
     ("proxy/plugin_close.py", 1, "a plugin's code: close"),
     ("proxy/record.py", 2, "a plugin's code: a cache's store, a reservation"),

@@ -64,6 +64,10 @@ class Held(NamedTuple):
     standings: tuple[Standing, ...]
     reserved: Amounts
 
+    def grown(self, more: Amounts) -> Held:
+        """The same with more reserved."""
+        return self._replace(reserved=Amounts(*map(sum, zip(self.reserved, more, strict=True))))
+
 
 class Ledgers(RuleBasedStateMachine):
     """Workers reserve and settle on one table that is too small; some are killed between any two writes.
@@ -120,6 +124,43 @@ class Ledgers(RuleBasedStateMachine):
             add(self.least[key], used, held.reserved)
             add(self.most[key], used, held.reserved)
             add(self.excess[key], [max(0, u - r) for u, r in zip(used, held.reserved, strict=True)])
+
+    @precondition(lambda self: self.held)
+    @rule(which=st.integers(0, 9), more=amounts)
+    def grow(self, which: int, more: Amounts) -> None:
+        held = self.held[which % len(self.held)]
+        more, ledger, live = more._replace(requests=0), self.workers[held.worker], self.live(held)
+        over = ledger.grow(asks_of([key[:2] for key in held.keys]), held.standings, more, self.now_s)
+        for number, unit in over:
+            limit = LIMITS[held.keys[number][1]][unit]
+            assert held.keys[number] in live and limit is not None
+            assert self.most[held.keys[number]][unit] + more[unit] > limit
+        if not over:
+            for key in live:
+                add(self.least[key], more)
+                add(self.most[key], more)
+            self.held[which % len(self.held)] = held.grown(more)
+
+    @precondition(lambda self: self.held)
+    @rule(which=st.integers(0, 9), more=amounts, num=st.integers(0, 9))
+    def die_growing(self, which: int, more: Amounts, num: int) -> None:
+        held = self.held[which % len(self.held)]
+        more, ledger, live = more._replace(requests=0), self.workers[held.worker], self.live(held)
+        asks = asks_of([key[:2] for key in held.keys])
+        is_over: list[bool] = []
+        self.die(held.worker, num, lambda: is_over.append(bool(ledger.grow(asks, held.standings, more, self.now_s))))
+        for key in live if is_over != [True] else ():
+            add(self.most[key], more)
+            add(self.least[key], more if is_over else NOTHING)
+
+    def live(self, held: Held) -> list[Key]:
+        """The accounts whose period a reservation is charged in still."""
+        cells = self.workers[held.worker]._cells
+        return [
+            key
+            for key, (place, account, period, _) in zip(held.keys, held.standings, strict=True)
+            if cells.is_of(place, account) and cells.period(place) == period >= present(key[1], self.now_s)
+        ]
 
     @rule(worker=st.integers(0, NUM_WORKERS - 1), who=asked, takes=amounts, num=st.integers(0, 14))
     def die_reserving(self, worker: int, who: list[tuple[bytes, Per]], takes: Amounts, num: int) -> None:
@@ -218,11 +259,16 @@ def step(walk: Ledgers, drawn: random.Random) -> None:
     worker, which, num = drawn.randrange(NUM_WORKERS), drawn.randrange(10), drawn.randrange(15)
     who = drawn.sample(ACCOUNTS, drawn.randint(1, 3))
     takes = Amounts(1, drawn.randrange(30), drawn.randrange(60))
-    match drawn.choices(("clock", "reserve", "settle", "die reserving", "die settling"), (3, 6, 4, 2, 1))[0]:
+    rules = {"clock": 3, "reserve": 6, "grow": 4, "settle": 4, "die reserving": 2, "die growing": 1, "die settling": 1}
+    match drawn.choices([*rules], [*rules.values()])[0]:
         case "clock":
             walk.step_of_the_clock(drawn.choice(STEPS_S))
         case "reserve":
             walk.reserve(worker, who, takes)
+        case "grow" if walk.held:
+            walk.grow(which, takes)
+        case "die growing" if walk.held:
+            walk.die_growing(which, takes, num % 10)
         case "settle" if walk.held:
             walk.settle(which, drawn.choice((NOTHING, takes)))
         case "die reserving":

@@ -1,0 +1,97 @@
+"""Streams that `quota` stops, in a gateway that serves."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from ...http_client import Answer, client, fetch
+from ...running import RunningGateway
+from ...upstream import Call, Script
+from ..proxy.completions import DONE, PATH, begin, chunks, end, event, events
+from .quota_gateway import KEY, OTHER, PROMPT_TOKENS, READY_S, both_ways, play
+
+STOPPED_TOKENS = 100
+STOPPING = {
+    "limits": [{"by": "key", "per": "total", "max_tokens": STOPPED_TOKENS}],
+    "on_exceeded": "stop",
+    "default_max_tokens": 5,
+}
+
+
+def endless(num_at_once: int, gone: asyncio.Event) -> Script:
+    """A service that answers until it is left."""
+
+    async def script(call: Call) -> None:
+        await begin(call)
+        try:
+            while True:
+                await chunks(call, [b"".join(event(number, "word ") for number in range(num_at_once))])
+                await asyncio.sleep(0)
+        except ConnectionError:
+            gone.set()
+            raise
+
+    return script
+
+
+def unlimited(*, is_stream: bool = True) -> bytes:
+    """A request that sets no maximum; its prompt is estimated at PROMPT_TOKENS."""
+    return json.dumps({"model": "m", "stream": is_stream, "messages": []}).encode().ljust(4 * PROMPT_TOKENS)
+
+
+@both_ways
+@pytest.mark.parametrize("num_at_once", [1, 7, 200])
+def test_a_stream_is_stopped_at_the_limit_by_a_typed_end(lane: str, num_at_once: int) -> None:
+    """To the event, however many come in a piece; the service is left at once."""
+    gone = asyncio.Event()
+
+    async def ask(gate: RunningGateway) -> list[Answer]:
+        async with client(gate.port) as asking:
+            await asking.send("POST", PATH, unlimited(), f"Authorization: Bearer {KEY}")
+            stopped = await asking.answer("POST")
+            assert await asking.reader.read() == b""  # no other answer comes on this connection
+        async with asyncio.timeout(READY_S):
+            await gone.wait()
+        await gate.until(lambda: gate.log())
+        answers = [stopped]
+        for key in (KEY, OTHER):
+            answers.append(await fetch(gate.port, "POST", PATH, unlimited(), f"Authorization: Bearer {key}"))
+        line = gate.log()[0]
+        assert (line["status"], line["error"]) == (200, "quota_exceeded")
+        assert line["detail"] == "quota: key/total, in a stream"
+        return answers
+
+    stopped, refused, other = play(endless(num_at_once, gone), ask, lane, **STOPPING)
+    *given, last, rest = stopped.body.split(b"\n\n")
+    assert (stopped.status, stopped.is_whole, rest) == (200, False, b"")
+    assert len(given) == STOPPED_TOKENS - PROMPT_TOKENS and all(b"word " in each for each in given)
+    error = json.loads(last.removeprefix(b"data: "))["error"]
+    assert (error["type"], error["code"]) == ("insufficient_quota", "quota_exceeded")
+    assert error["message"] == (
+        "the quota of this key is 100 tokens in total, and used up within this answer: it is not renewed"
+    )
+    assert (refused.status, refused.json()["error"]["code"]) == (403, "quota_exceeded")
+    assert "0 tokens left" in refused.json()["error"]["message"]
+    assert other.status == 200
+
+
+@both_ways
+def test_a_stream_that_is_within_the_limit_is_whole_where_others_would_be_stopped(lane: str) -> None:
+    async def script(call: Call) -> None:
+        await begin(call)
+        await chunks(call, [*events(), DONE])
+        await end(call)
+
+    async def ask(gate: RunningGateway) -> tuple[Answer, Answer]:
+        fields = f"Authorization: Bearer {KEY}"
+        async with client(gate.port) as asking:  # one connection: what it asked before is settled
+            whole = await asking.request("POST", PATH, unlimited(), fields)
+            return whole, await asking.request("POST", PATH, unlimited(), fields)
+
+    whole, again = play(script, ask, lane, **STOPPING)
+    assert whole.is_whole and whole.body == b"".join([*events(), DONE])
+    left = STOPPED_TOKENS - PROMPT_TOKENS - len(events()) - PROMPT_TOKENS - 5
+    assert again.field("ratelimit") == f'"quota/key/total/tokens";r={left}'
