@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..ext.route_table import RouteTable
@@ -36,6 +37,7 @@ from .upstream.pool import PoolLimits
 
 _SCAN_LIMIT_BYTES = 1 << 30  # where the route sets no limit of its own
 _RESUME_TRIES = 3
+_SHAPING = ("route", "request", "aggregate")  # stages
 
 
 def try_plugins(config: Config, types: PluginTypes) -> None:
@@ -135,7 +137,14 @@ def _guard(settings: GuardConfig, stage: str) -> Guard:
 def _program(route: RouteConfig, config: Config, hooks: Mapping[str, Mapping[str, Hook]]) -> RouteProgram:
     names = config.plugins_of(route)
     return RouteProgram(
-        view=RouteView(route.name, route.to_groups(), dict(route.plugins), route.kind == "inference", route.body_limit),
+        view=RouteView(
+            route.name,
+            route.to_groups(),
+            dict(route.plugins),
+            route.kind == "inference",
+            route.body_limit,
+            _digest(route, config, names),
+        ),
         chains={stage: Chain(stage, tuple(hooks[name][stage] for name in names.get(stage, ()))) for stage in STAGES},
         reads_model=route.read_model,
         scan_limit_bytes=route.body_limit or _SCAN_LIMIT_BYTES,
@@ -161,6 +170,13 @@ def _program(route: RouteConfig, config: Config, hooks: Mapping[str, Mapping[str
         request_edits=FieldEdits(tuple(route.request_headers.set.items()), tuple(route.request_headers.remove)),
         response_edits=FieldEdits(tuple(route.response_headers.set.items()), tuple(route.response_headers.remove)),
     )
+
+
+def _digest(route: RouteConfig, config: Config, names: Mapping[str, Sequence[str]]) -> str:
+    """Return a digest of what shapes an answer before a cache sees it: who changes requests, and who aggregates."""
+    shaping = [name for stage in _SHAPING for name in names.get(stage, ())]
+    told = [(name, config.plugins[name], route.plugins.get(name)) for name in shaping]
+    return hashlib.sha256(repr((told, route.request_headers)).encode()).hexdigest()
 
 
 def _hold(route: RouteConfig) -> HoldRule | None:

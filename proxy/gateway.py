@@ -14,6 +14,7 @@ from .downstream.client import Client
 from .downstream.connection import DownstreamConnection
 from .downstream.incoming import Answered, Incoming
 from .downstream.request_body import RequestBody
+from .downstream.shared_client import SharedClient
 from .downstream.tunnel import run_tunnel
 from .downstream.writer import AnswerWriter, DateLine
 from .error_answer import error_response
@@ -21,6 +22,7 @@ from .errors import GatewayError
 from .exchange.message import Response
 from .observe.observer import Observer
 from .observe.tracing import new_request_id
+from .outliving import SharedAsk, outlive
 from .pipeline import Pipeline
 from .plugin_close import close_plugin
 from .record import Record
@@ -130,6 +132,9 @@ class Serving:
         if limit is not None:
             limit.check(self._exchange.request.client, self._exchange.now())
         response = await self._pipeline.answer(self._calls)
+        if isinstance(response, SharedAsk):
+            await self._share(response)
+            return
         dispatch, connection = self._calls.dispatched, self._connection
         upgraded = dispatch.upgraded if dispatch is not None else None
         if upgraded is not None and isinstance(connection, DownstreamConnection):
@@ -138,6 +143,24 @@ class Serving:
             self._decorate(response)
             await run_tunnel(connection, upgraded, response, self._record)
             return
+        await self._send_offered(response)
+
+    async def _share(self, asked: SharedAsk) -> None:
+        """Fetch and send an answer that others want, too: for them this goes on though the client leaves."""
+        record = self._record
+        client = SharedClient(self._connection, asked.companions, record.note_client_gone)
+        self._writer.send_to(client)
+        try:
+            await outlive(self._send_asked(asked), client)
+        finally:
+            if client.has_left:
+                self._writer.is_kept = False
+                record.error = record.error or GatewayError("client_gone", "it was fetched to its end for others")
+
+    async def _send_asked(self, asked: SharedAsk) -> None:
+        await self._send_offered(await asked.ask())
+
+    async def _send_offered(self, response: Response) -> None:
         self._record.offer(response)  # as it came: a hit passes the response-head stage again
         await self._send(response)
 

@@ -15,18 +15,19 @@ from .exchange.message import Response
 from .exchange.priority import capped
 from .http1.fields import end_to_end
 from .max_forwards import answer_as_last_hop
+from .outliving import SharedAsk
 from .record import Record
 from .refusal import rejected
 from .revising import Revise, revised
 from .snapshot import RouteProgram, Snapshot
 from .targets import TargetCalls
-from .verdicts import Hit, Identity, Miss, Reject, Reservation, Route
+from .verdicts import Companions, Hit, Identity, Miss, Reject, Reservation, Route
 
 
 class Pipeline:
     """Leads one exchange to its answer. Every way out that is not an answer is a GatewayError."""
 
-    __slots__ = ("_body", "_exchange", "_record", "_revise", "_snapshot", "calls", "program")
+    __slots__ = ("_body", "_companions", "_exchange", "_record", "_revise", "_snapshot", "calls", "program")
 
     def __init__(self, exchange: Exchange, body: RequestBody, record: Record, snapshot: Snapshot) -> None:
         self._exchange = exchange
@@ -34,11 +35,15 @@ class Pipeline:
         self._record = record
         self._snapshot = snapshot
         self._revise: Revise | None = None
+        self._companions: Companions | None = None
         self.program: RouteProgram | None = None
         self.calls: TargetCalls | None = None
 
-    async def answer(self, calls: TargetCalls) -> Response:
-        """Return the answer, from a cache, a plugin, or the targets. Raises: GatewayError."""
+    async def answer(self, calls: TargetCalls) -> Response | SharedAsk:
+        """Return the answer, from a cache, a plugin, or the targets; or how to get one that others want, too.
+
+        Raises: GatewayError.
+        """
         self.calls = calls
         program = self.matched(*self._snapshot.match(self._exchange.request))
         early = await self._authenticate(program)
@@ -51,7 +56,9 @@ class Pipeline:
         await self._change_request(program)
         return await self._answer_changed(program, body_scan, calls)
 
-    async def _answer_changed(self, program: RouteProgram, body_scan: BodyScan | None, calls: TargetCalls) -> Response:
+    async def _answer_changed(
+        self, program: RouteProgram, body_scan: BodyScan | None, calls: TargetCalls
+    ) -> Response | SharedAsk:
         """Go on with the request as the targets are to see it. Raises: GatewayError."""
         own = answer_as_last_hop(self._exchange.request) or await self._look_up(program)
         if own is not None:
@@ -174,18 +181,24 @@ class Pipeline:
             if verdict.behind is not None and self.calls is not None and self.program is not None:
                 fetch_behind(self._snapshot, self.program, self._exchange, self.calls, verdict.behind)
             return verdict.response
-        self._record.keep_store(verdict.store)
+        self._record.keep_store(verdict.store, verdict.companions)
         self._revise = verdict.revise
+        self._companions = verdict.companions
         return None
 
-    async def _asked(self, program: RouteProgram, calls: TargetCalls, body_scan: BodyScan | None) -> Response:
+    async def _asked(
+        self, program: RouteProgram, calls: TargetCalls, body_scan: BodyScan | None
+    ) -> Response | SharedAsk:
         """Return what the aggregate stage or the targets answer, or what a cache gives in its place."""
 
         async def ask() -> Response:
             calls.prepare(program, body_scan)
             return await self._aggregate(program) or await calls.dispatch(in_order(self._exchange.groups))
 
-        return await ask() if self._revise is None else await revised(self._record, self._revise, ask)
+        async def asked() -> Response:
+            return await ask() if self._revise is None else await revised(self._record, self._revise, ask)
+
+        return await asked() if self._companions is None else SharedAsk(self._companions, asked)
 
     async def _aggregate(self, program: RouteProgram) -> Response | None:
         chain = program.chains["aggregate"]

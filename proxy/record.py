@@ -10,7 +10,7 @@ from typing import TypeVar
 from .errors import GatewayError
 from .exchange.message import Response, Usage
 from .upstream.work import Served
-from .verdicts import Outcome, Reject, Reservation, Settlement, Store, StreamUsage
+from .verdicts import Companions, Outcome, Reject, Reservation, Settlement, Store, StreamUsage
 
 Meter = Callable[[StreamUsage], Reject | None]
 Shown = TypeVar("Shown")
@@ -25,6 +25,7 @@ class Record:
     """Facts of one exchange, and what has to be given back at its end."""
 
     __slots__ = (
+        "_companions",
         "_settles",
         "_store",
         "added_fields",
@@ -70,6 +71,7 @@ class Record:
         self.meters: tuple[Meter, ...] = ()
         self._settles: list[Callable[[Settlement], None]] = []
         self._store: Store | None = None
+        self._companions: Companions | None = None
 
     def reserve(self, reservation: Reservation) -> None:
         """Keep a reservation to settle at the end."""
@@ -79,9 +81,10 @@ class Record:
             self.meters += (reservation.meter,)
         self.added_fields.extend(reservation.fields)
 
-    def keep_store(self, store: Store | None) -> None:
-        """Keep a cache's store to commit or discard at the end."""
+    def keep_store(self, store: Store | None, companions: Companions | None = None) -> None:
+        """Keep a cache's store to commit or discard at the end, or as soon as its companions can have it."""
         self._store = store
+        self._companions = companions
 
     @property
     def is_fed(self) -> bool:
@@ -111,23 +114,34 @@ class Record:
         if store is not None:
             _guarded(store.discard)
 
+    def note_client_gone(self) -> None:
+        """Nothing more reaches the client."""
+        self.is_client_gone = True
+
+    def completed(self) -> None:
+        """The whole body has come: who wants it too does not wait until this client has read it."""
+        companions, self._companions = self._companions, None
+        if companions is not None:
+            _guarded(companions.completed)
+            self._end_store(is_complete=True)
+
     def release(self) -> None:
         """Settle every reservation and end the store: exactly once, on every way out."""
         if self._store is not None:
-            self._end_store()
+            self._end_store(is_complete=self.is_complete)
         if self._settles:
             settles, self._settles = self._settles, []
             settlement = self._settlement()
             for settle in settles:
                 _guarded(partial(settle, settlement))
 
-    def _end_store(self) -> None:
+    def _end_store(self, *, is_complete: bool) -> None:
         store, self._store = self._store, None
         if store is None:
             return
         # An answer of a fallback must never be found under the primary's key; one in two parts is nobody's.
         is_patched = self.served.is_fallback or self.served.is_prefilled
-        is_good = self.is_complete and self.error is None and not is_patched
+        is_good = is_complete and self.error is None and not is_patched
         _guarded(store.commit if is_good else store.discard)
 
     def add_usages(self) -> None:

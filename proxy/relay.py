@@ -47,9 +47,10 @@ class Relay:
         try:
             if isinstance(body, bytes):
                 self._see(body)
-                await self._write(body)
+                await self._write(self._edited_whole(body) if self._is_editing(response) else body)
             else:
                 await self._stream(response, body)
+            self._record.completed()
             await self._writer.finish()
             self._record.is_complete = True
         finally:
@@ -57,18 +58,21 @@ class Relay:
 
     def _begin(self, response: Response) -> None:
         record, exchange = self._record, self._exchange
-        is_editing = bool(self._events) and _is_event_stream(response)
         if record.meters and record.served.progress is not None and not record.usages:
             self._metering = Metering(record.meters)
         # What an aggregate's calls have cost was seen as they were read.
         is_counted = record.served.target is None and bool(record.usages)
-        if exchange.route.is_inference and record.served.progress is None and not is_counted:
+        is_free = is_counted or record.is_hit
+        if exchange.route.is_inference and record.served.progress is None and not is_free:
             self.usage = UsageTap(response.fields.get("content-type") or "")
         record.status = response.status
         record.is_streamed = _is_event_stream(response)
         record.first_byte_at = time.perf_counter()  # the loop's clock is too coarse to measure with
-        length = None if is_editing else self._length(response)
+        length = None if self._is_editing(response) else self._length(response)
         self._writer.begin(response.status, response.reason, response.fields.raw, length)
+
+    def _is_editing(self, response: Response) -> bool:
+        return bool(self._events) and _is_event_stream(response)
 
     def _length(self, response: Response) -> int | None:
         """Return the length to declare; without a body it is that of the answer to a GET (RFC 9110 §8.6)."""
@@ -102,6 +106,10 @@ class Relay:
         if error is not None:
             raise error
 
+    def _edited_whole(self, body: bytes) -> bytes:
+        scanner = EventScanner()
+        return self._edited(scanner.feed(body) + scanner.finish()) + scanner.rest()
+
     def _edited(self, found: Sequence[Event]) -> bytes:
         events = [event.raw for event in found]
         if self._events:
@@ -119,7 +127,8 @@ class Relay:
 
     async def _write(self, piece: bytes) -> None:
         await self._writer.write(piece)
-        self._record.sent_bytes = self._writer.sent_bytes
+        if not self._record.is_client_gone:
+            self._record.sent_bytes = self._writer.sent_bytes
 
     def _note_usage(self, usage: UsageTap | StreamState) -> None:
         self._record.prompt_tokens = usage.prompt_tokens

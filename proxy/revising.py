@@ -27,6 +27,7 @@ async def revised(record: Record, revise: Revise, ask: Callable[[], Awaitable[Re
     if isinstance(verdict, Miss):
         return await ask()
     record.cache_status = verdict.status
+    record.is_hit = True
     return verdict.response
 
 

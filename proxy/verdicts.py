@@ -154,6 +154,32 @@ class Store(Protocol):
         """The answer was cut, too large, or given by a fallback."""
 
 
+class Companions(Protocol):
+    """Who else wants the answer to a Miss, and gets it from its store while it comes.
+
+    The exchange that fetches it does not wait for a slow client while `is_hurried`; a client that is behind by more
+    than `max_behind_bytes` while others wait is given up. It goes on without its client while `are_waiting`.
+    """
+
+    @property
+    def are_waiting(self) -> bool:
+        """Whether anybody wants the rest."""
+
+    @property
+    def is_hurried(self) -> bool:
+        """Whether the client is not to be waited for; to be true only while what may pile up has a bound."""
+
+    @property
+    def max_behind_bytes(self) -> int:
+        """How much the client may have left unread."""
+
+    def left(self, stop: Callable[[], None]) -> None:
+        """The client is gone: `stop` is to be called, from the loop, once nobody wants the rest any more."""
+
+    def completed(self) -> None:
+        """The whole body has come, whoever gave it; `commit` or `discard` of the store follows at once."""
+
+
 @dataclass(slots=True)  # not frozen, as it is made for one exchange: that would take three times as long
 class Hit:
     """Answer from the cache. `status` stands in `x-headgate-cache` and the log.
@@ -173,12 +199,14 @@ class Miss:
 
     Exactly one of `store.commit` and `store.discard` is called, on every way out. `revise` has the last word: it is
     shown the answer, or the error that stands for it, before anything else sees it. A Hit is given in its place; a Miss
-    means to ask once more, with the request as it is now; None lets it be. For requests without a body only.
+    means to ask once more, with the request as it is now, which must have no body; None lets it be. `companions` want
+    the same answer: the exchange goes on for them, though its client leaves.
     """
 
     store: Store | None = None
     status: str | None = "miss"
     revise: Callable[[Response | GatewayError], Hit | Miss | None] | None = None
+    companions: Companions | None = None
 
 
 @dataclass(slots=True)  # not frozen: to make one would cost several times as much, on every exchange

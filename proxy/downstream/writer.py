@@ -10,7 +10,7 @@ from http import HTTPStatus
 from ...ext.http1 import ResponseHead
 from ..errors import GatewayError
 from ..http1.fields import end_to_end
-from .client import Client
+from .client import Recipient
 
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 _NO_BODY = frozenset({204, 304})
@@ -37,7 +37,7 @@ class AnswerWriter:
         "sent_bytes",
     )
 
-    def __init__(self, connection: Client, *, is_head: bool, version: tuple[int, int], is_kept: bool) -> None:
+    def __init__(self, connection: Recipient, *, is_head: bool, version: tuple[int, int], is_kept: bool) -> None:
         self._connection = connection
         self._is_head_request = is_head
         self._version = version
@@ -50,6 +50,10 @@ class AnswerWriter:
         self.is_continue_due = False
         self.sent_bytes = 0
         self._unsent = b""  # the head
+
+    def send_to(self, recipient: Recipient) -> None:
+        """Write to another recipient from now on, which stands for the client's connection."""
+        self._connection = recipient
 
     def go_on_from(self, left: int | None, sent_bytes: int, unsent: bytes) -> None:
         """Go on with an answer that was begun, and of whose body so much was written; `left` of a declared length."""

@@ -24,10 +24,11 @@ class Call(Protocol):
 class RouteView:
     """What stages may read of the matched route.
 
-    `options` holds, by plugin name, the checked `RouteOptions` that the route sets.
+    `options` holds, by plugin name, the checked `RouteOptions` that the route sets. `digest` is another one once any
+    setting has changed that shapes what its targets are asked and what is made of their answers.
     """
 
-    __slots__ = ("body_limit_bytes", "groups", "is_inference", "name", "options")
+    __slots__ = ("body_limit_bytes", "digest", "groups", "is_inference", "name", "options")
 
     def __init__(
         self,
@@ -36,8 +37,10 @@ class RouteView:
         options: Mapping[str, Any],
         is_inference: bool,
         body_limit_bytes: int,
+        digest: str = "",
     ) -> None:
         self.name = name
+        self.digest = digest
         self.groups = groups
         self.options = options
         self.is_inference = is_inference

@@ -7,6 +7,7 @@ from ..body_scan import scan
 from ..courses import in_order
 from ..exchange.message import Response
 from ..max_forwards import answer_as_last_hop
+from ..outliving import SharedAsk
 from ..pipeline import Pipeline
 from ..snapshot import RouteProgram
 from ..stages import Waiting
@@ -23,8 +24,10 @@ def is_inline(program: RouteProgram) -> bool:
 
 
 def _needs_task(verdict: Hit | Miss) -> bool:
-    """Whether a cache has the last word on what the targets say, or wants something fetched beside its answer."""
-    return (verdict.behind if isinstance(verdict, Hit) else verdict.revise) is not None
+    """Whether a cache has the last word on what the targets say, or it is not for the client alone."""
+    if isinstance(verdict, Hit):
+        return verdict.behind is not None
+    return verdict.revise is not None or verdict.companions is not None
 
 
 async def _known(verdict: Hit | Miss) -> Hit | Miss:
@@ -84,7 +87,7 @@ class InlinePipeline(Pipeline):
         if not _needs_task(verdict):
             return self._looked_up(verdict)
         if isinstance(verdict, Miss):
-            self._record.keep_store(verdict.store)  # should the task never begin
+            self._record.keep_store(verdict.store, verdict.companions)  # should the task never begin
         return Waiting(_known(verdict), None)
 
     def aggregate_now(self, program: RouteProgram) -> Response | Waiting | None:
@@ -96,7 +99,7 @@ class InlinePipeline(Pipeline):
         verdict = chain.first_inline(self._exchange)
         return verdict if isinstance(verdict, Waiting) else self._aggregated(program, verdict)
 
-    async def answer_later(self, waiting: Waiting, calls: TargetCalls) -> Response:
+    async def answer_later(self, waiting: Waiting, calls: TargetCalls) -> Response | SharedAsk:
         """Go on behind a stage of the request, the cache or an aggregate that has to wait."""
         program, body = self.program, self._body
         assert program is not None and isinstance(body, WholeBody)

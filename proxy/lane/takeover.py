@@ -13,6 +13,7 @@ from ..exchange.command import Command
 from ..exchange.fields import Fields
 from ..exchange.message import Response
 from ..gateway import Serving
+from ..outliving import SharedAsk
 from ..relay import Relay
 from ..stages import Waiting
 from ..tasks import spawn
@@ -140,15 +141,11 @@ class TakenOver(Serving):
             waiting.close()
             raise
         response = await self._pipeline.answer_later(waiting, self._calls)  # type: ignore[attr-defined]
-        await self._send_offered(response)
+        await (self._share(response) if isinstance(response, SharedAsk) else self._send_offered(response))
 
     async def _give(self, response: Response) -> None:
         await _until_task()
         await self._send_offered(response)
-
-    async def _send_offered(self, response: Response) -> None:
-        self._record.offer(response)
-        await self._send(response)
 
     async def _dispatch(self, dispatch: AdoptedDispatch, command: Command) -> None:
         await _until_task()
