@@ -34,6 +34,7 @@ _IMPORTS = {
         "headgate.plugins.api_key",
         "headgate.plugins.cache",
         "headgate.plugins.canary",
+        "headgate.plugins.completion_cache",
         "headgate.plugins.mirror",
         "headgate.plugins.model_route",
         "headgate.plugins.rate_limit",

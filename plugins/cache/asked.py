@@ -20,7 +20,8 @@ _READ = frozenset(
 )
 _NO_CACHE = Directives({"no-cache": (None,)})
 # Credentials that a cache must take for Authorization: the field itself, and what AI services use in its place.
-_CREDENTIALS = frozenset((b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"))
+CREDENTIALS = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
+_CREDENTIALS = frozenset(name.encode() for name in CREDENTIALS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,274 @@
+"""The plugin: answers from what is stored, shares what is being fetched, has the rest stored."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from ...ext.cache_core import Reason
+from ...proxy.exchange.exchange import Exchange
+from ...proxy.exchange.fields import Fields
+from ...proxy.exchange.message import Response
+from ...proxy.hookspecs import Setup, hookimpl
+from ...proxy.observe.metrics import Gauge, Registry
+from ...proxy.verdicts import Hit, Miss
+from ..cache import answers
+from ..cache.directives import Directives, parse_directives
+from .asked import Asked, PassedByError, read_asked
+from .config import CompletionCacheConfig, CompletionCacheRouteOptions
+from .entry import Entry, Pair
+from .evict import meant_by
+from .filling import Filling, Keeping, Shelf
+from .flight import Flight, Flights, Landing
+from .instead import Instead
+from .memory import Memory
+from .reading_along import ReadingAlong
+from .replay import in_form
+
+_MAX_TURNS = 2  # fetches of others that one request waits for
+_ANY_SIZE = 1 << 62
+
+
+@dataclass(slots=True)
+class Lookup:
+    """A request on its way through the cache. `stale` is an older answer that it may have in place of a failure."""
+
+    exchange: Exchange
+    options: CompletionCacheRouteOptions
+    directives: Directives
+    asked: Asked
+    filling: Filling | None = None
+    stale: Entry | None = None
+    is_answered: bool = False  # with its Cache-Status
+
+    @property
+    def is_renewing(self) -> bool:
+        """Whether it wants a new answer."""
+        return "no-cache" in self.directives
+
+
+class CompletionCache:
+    """Completions in memory: a policy of the gateway, for requests whose answer is the same each time."""
+
+    Config = CompletionCacheConfig
+    RouteOptions = CompletionCacheRouteOptions
+
+    def __init__(self, config: CompletionCacheConfig) -> None:
+        self._config = config
+        self._name = "completion_cache"
+        self.shelf = Shelf(Memory(config.max_bytes, config.eviction), Flights())
+
+    @hookimpl
+    def headgate_configure(self, setup: Setup) -> None:
+        """Take the entries of the instance that this one replaces, unless they are kept in another order."""
+        self._name = setup.name
+        previous = setup.previous
+        if isinstance(previous, CompletionCache) and previous.shelf.memory.eviction == self._config.eviction:
+            self.shelf = previous.shelf
+            self.shelf.memory.resize(self._config.max_bytes)
+
+    @hookimpl
+    def headgate_metrics(self, registry: Registry) -> None:
+        """Show how full the cache is."""
+        show, prefix = registry.register, "headgate_completion_cache"
+        used = show(Gauge(f"{prefix}_used_bytes", "Bytes of the completion cache's budget in use.", ("plugin",)))
+        used.set(lambda: self.shelf.memory.used_bytes, self._name)
+        entries = show(Gauge(f"{prefix}_entries", "Answers in the completion cache.", ("plugin",)))
+        entries.set(lambda: len(self.shelf.memory), self._name)
+        flights = show(Gauge(f"{prefix}_flights", "Fetches that others may share.", ("plugin",)))
+        flights.set(lambda: len(self.shelf.flights), self._name)
+        told = "Answers that have left the completion cache."
+        left = show(Gauge(f"{prefix}_evicted_entries", told, ("plugin", "reason")))
+        for reason in Reason:
+            left.set(partial(self._num_left, reason), self._name, reason.name.lower())
+
+    def operate(self, action: str, arguments: Mapping[str, str]) -> Mapping[str, object]:
+        """Answer an operator's call: `evict`. Raises: ValueError. Cost: linear in what is stored."""
+        if action != "evict":
+            raise ValueError(f"expected the action `evict`, got {action!r}")
+        return {"evicted": self.shelf.memory.evict(meant_by(arguments))}
+
+    @hookimpl
+    def headgate_cache(self, exchange: Exchange) -> Hit | Miss | Awaitable[Hit | Miss] | None:
+        """Answer from the store or along with another request, or have the answer stored."""
+        options: CompletionCacheRouteOptions | None = exchange.route.options.get(self._name)
+        request = exchange.request
+        if options is None or not options.enabled or request.method != "POST" or request.is_upgrade:
+            return None
+        directives = parse_directives(request.fields.get_all("cache-control"))
+        if "no-store" in directives or self._is_too_large(exchange):
+            return self._pass_by(exchange, "" if "no-store" in directives else "; detail=too-large")
+        data = request.body.arrived(_ANY_SIZE)
+        if data is None:
+            return self._read(exchange, options, directives)
+        return self._decide(exchange, options, directives, data)
+
+    @hookimpl
+    def headgate_response_head(self, exchange: Exchange, response: Response) -> None:
+        """Say in Cache-Status why the request was forwarded, and whether its answer is stored."""
+        lookup: Lookup | str | None = exchange.state.get(CompletionCache)
+        if isinstance(lookup, str):
+            response.fields.raw.append(answers.forwarded("bypass", lookup))
+        elif lookup is not None and not lookup.is_answered:
+            response.fields.raw.append(answers.forwarded(_why(lookup), _parameters(lookup)))
+
+    # -- what is asked for
+
+    def _num_left(self, reason: Reason) -> int:
+        return self.shelf.memory.num_left(reason)
+
+    def _is_too_large(self, exchange: Exchange) -> bool:
+        length = exchange.request.body.length
+        if length is None:  # it comes in chunks, and nobody has read it
+            return exchange.body_scan is None
+        return length > self._config.max_request
+
+    def _pass_by(self, exchange: Exchange, parameters: str) -> Miss:
+        exchange.state[CompletionCache] = parameters
+        return Miss(None, "bypass")
+
+    async def _read(
+        self, exchange: Exchange, options: CompletionCacheRouteOptions, directives: Directives
+    ) -> Hit | Miss:
+        data = await exchange.request.body.read(_ANY_SIZE)
+        verdict = self._decide(exchange, options, directives, data)
+        return await verdict if isinstance(verdict, Awaitable) else verdict
+
+    def _decide(
+        self, exchange: Exchange, options: CompletionCacheRouteOptions, directives: Directives, data: bytes
+    ) -> Hit | Miss | Awaitable[Hit | Miss]:
+        if len(data) > self._config.max_request:
+            return self._pass_by(exchange, "; detail=too-large")
+        try:
+            asked = read_asked(exchange, data, options, is_shared=self._config.share == "all")
+        except PassedByError as error:
+            return self._pass_by(exchange, f"; detail={error}")
+        lookup = Lookup(exchange, options, directives, asked)
+        hit = None if lookup.is_renewing else self._find(lookup)
+        if hit is not None:
+            return hit
+        if "only-if-cached" in directives:
+            return Hit(answers.not_stored(exchange), "only-if-cached")
+        flight = self._flight_for(lookup)
+        return self._miss(lookup) if flight is None else self._follow(lookup, flight)
+
+    # -- what is stored
+
+    def _find(self, lookup: Lookup) -> Hit | None:
+        """Answer from what is stored and fresh; note what is not, for a failure."""
+        asked, now = lookup.asked, lookup.exchange.now()
+        for is_stream in (asked.form.is_stream, not asked.form.is_stream):
+            entry = self.shelf.memory.get(asked.key, now, is_stream=is_stream)
+            if entry is None:
+                continue
+            if entry.expires_at <= now:
+                lookup.stale = lookup.stale or entry
+                continue
+            field = answers.hit(int(entry.expires_at - now))
+            hit = self._hit(lookup, in_form(entry.content, asked.form), "hit", field)
+            if hit is not None:
+                return hit
+        return None
+
+    def _hit(self, lookup: Lookup, found: tuple[bytes, bytes] | None, status: str, field: Pair) -> Hit | None:
+        if found is None:
+            return None
+        media_type, body = found
+        lookup.is_answered = True
+        return Hit(Response(200, Fields([(b"Content-Type", media_type), field]), body, len(body)), status)
+
+    # -- what is being fetched
+
+    def _flight_for(self, lookup: Lookup) -> Flight | None:
+        """Return the fetch that a request may follow."""
+        if not self._config.single_flight or lookup.is_renewing:
+            return None
+        flight = self.shelf.flights.of(lookup.asked.key)
+        if flight is None or flight.num_followers >= self._config.max_followers:
+            return None
+        return flight
+
+    async def _follow(self, lookup: Lookup, flight: Flight) -> Hit | Miss:
+        """Share another request's fetch; where nothing came of it look again, and then go alone."""
+        for _ in range(_MAX_TURNS):
+            hit = await self._along(lookup, flight)
+            if hit is not None:
+                return hit
+            if flight.landing is not Landing.FAILED and flight.landing is not Landing.WHOLE:
+                break
+            hit = self._find(lookup)
+            found = self._flight_for(lookup)
+            if hit is not None or found is None:
+                return hit or self._miss(lookup)
+            flight = found
+        return self._miss(lookup)
+
+    async def _along(self, lookup: Lookup, flight: Flight) -> Hit | None:
+        """Return what a flight brings, to be read while it comes or when it has landed; None where nothing is."""
+        asked, until = lookup.asked, self._until(lookup.exchange, flight)
+        field = answers.forwarded("uri-miss", "; collapsed")
+        is_alike = asked.form.is_stream and asked.options == flight.shape
+        flight.join()
+        is_kept = False
+        try:
+            while flight.landing is None and not flight.is_closed:
+                if is_alike and flight.is_readable and flight.fields is not None:
+                    is_kept = lookup.is_answered = True
+                    body = ReadingAlong(flight, lookup.exchange.deadline)
+                    fields = Fields([*flight.fields, field])
+                    return Hit(Response(200, fields, body, is_whole_events=flight.is_whole_events), "collapsed")
+                if not await flight.changed(until):
+                    return None
+            content = flight.content
+            found = None if content is None else in_form(content, asked.form)
+            return self._hit(lookup, found, "collapsed", field)
+        finally:
+            if not is_kept:
+                flight.leave()
+
+    def _until(self, exchange: Exchange, flight: Flight) -> float:
+        """Return how long to wait: the other half of the request's time is for its own fetch."""
+        now = exchange.now()
+        return min(flight.started_at + self._config.max_wait, now + (exchange.deadline - now) / 2)
+
+    # -- what is to be fetched
+
+    def _miss(self, lookup: Lookup) -> Miss:
+        exchange, asked, options = lookup.exchange, lookup.asked, lookup.options
+        exchange.state[CompletionCache] = lookup
+        shape = asked.options if asked.form.is_stream else ""
+        flight = Flight(asked.key, shape, self._config.max_entry_bytes, exchange.now())
+        if self._config.single_flight:
+            self.shelf.flights.lead(flight)
+        keeping = Keeping(options.ttl, options.stale_if_error, lookup.is_renewing)
+        lookup.filling = filling = Filling(self.shelf, flight, keeping, exchange.now)
+        exchange.request.fields.set("accept-encoding", "identity")  # what is stored is for every client
+        revise = Instead(partial(self._stale, lookup)) if self._has_stale(lookup) else None
+        return Miss(filling, revise=revise, companions=filling)
+
+    def _has_stale(self, lookup: Lookup) -> bool:
+        return lookup.stale is not None and in_form(lookup.stale.content, lookup.asked.form) is not None
+
+    def _stale(self, lookup: Lookup, parameters: str) -> Hit | None:
+        entry, filling = lookup.stale, lookup.filling
+        if entry is None or filling is None:
+            return None
+        filling.give_instead(entry.content)
+        field = answers.forwarded("stale", f"{parameters}; detail=stale-if-error")
+        return self._hit(lookup, in_form(entry.content, lookup.asked.form), "stale", field)
+
+
+def _why(lookup: Lookup) -> str:
+    if lookup.is_renewing:
+        return "request"
+    return "uri-miss" if lookup.stale is None else "stale"
+
+
+def _parameters(lookup: Lookup) -> str:
+    filling = lookup.filling
+    if filling is None:
+        return ""
+    if filling.is_taking:
+        return "; stored"
+    return f"; detail={filling.reason}" if filling.reason is not None else ""

@@ -1,0 +1,339 @@
+"""Many ask for the same at once: one fetch, which all of them read along."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from ....virtual_clock import run
+from .answers import STREAM, chat, chunk, stream, texts_of
+from .stand import Ask, Origin, Reader, Seen, Stand, streamed
+
+LIVE = streamed(delay_s=1.0, gap_s=1.0)  # four gaps: whole at 5
+WHOLE = b"".join(stream())
+STREAMED = Ask(is_stream=True)
+
+
+async def later(delay_s: float, work: Any) -> Seen:
+    await asyncio.sleep(delay_s)
+    seen: Seen = await work
+    return seen
+
+
+def test_followers_read_a_stream_along_from_its_beginning() -> None:
+    async def main() -> None:
+        stand = Stand()
+        all_seen = await asyncio.gather(*(later(at, stand.ask(STREAMED, LIVE)) for at in (0, 0, 0.5, 1, 2.5, 3)))
+        assert stand.num_forwarded == 1
+        assert {seen.body for seen in all_seen} == {WHOLE}
+        assert {seen.ended_at for seen in all_seen} == {5.0}
+        assert [seen.verdict for seen in all_seen] == ["miss"] + ["collapsed"] * 5
+        assert all_seen[1].cache_status == "headgate; fwd=uri-miss; collapsed"
+        assert (await stand.ask(STREAMED)).verdict == "hit"
+
+    run(main())
+
+
+def test_follower_sees_each_event_as_it_comes() -> None:
+    async def main() -> None:
+        stand, reader = Stand(), Reader()
+        leader = asyncio.create_task(stand.ask(STREAMED, LIVE))
+        follower = asyncio.create_task(later(2.5, stand.ask(STREAMED, reader=reader)))
+        seen = []
+        for at in (2.6, 3.1, 4.1, 5.1):
+            await asyncio.sleep(at - asyncio.get_running_loop().time())
+            seen.append(reader.body.count(b"\n\n"))
+        assert seen == [2, 3, 4, 5]
+        await asyncio.gather(leader, follower)
+
+    run(main())
+
+
+def test_other_form_waits_for_the_whole_answer() -> None:
+    async def main() -> None:
+        stand = Stand()
+        usage = {"stream_options": {"include_usage": True}}
+        origin = streamed(*stream(has_usage=True), delay_s=1.0, gap_s=1.0)
+        leader, whole, plain = await asyncio.gather(
+            stand.ask(Ask(usage, is_stream=True), origin), stand.ask(Ask()), stand.ask(STREAMED)
+        )
+        assert stand.num_forwarded == 1
+        assert (whole.ended_at, whole.verdict) == (leader.ended_at, "collapsed")
+        assert b'"hello you"' in whole.body
+        assert plain.body == WHOLE  # without the usage that it did not ask for
+
+    run(main())
+
+
+def test_followers_of_a_whole_answer_wait_for_it() -> None:
+    async def main() -> None:
+        stand = Stand()
+        origin = Origin(delay_s=3.0)
+        all_seen = await asyncio.gather(*(stand.ask(Ask(), origin) for _ in range(9)), stand.ask(STREAMED, origin))
+        assert stand.num_forwarded == 1
+        assert {seen.body for seen in all_seen[:9]} == {chat()}
+        assert texts_of(all_seen[9].body) == {0: "hello you"}
+
+    run(main())
+
+
+def test_fetch_goes_on_without_its_client_for_who_follows() -> None:
+    async def main() -> None:
+        for leaves_at in (0.5, 2.5):
+            stand, reader = Stand(), Reader()
+            began = asyncio.get_running_loop().time()
+            leader = asyncio.create_task(stand.ask(STREAMED, LIVE, reader))
+            followers = [asyncio.create_task(stand.ask(STREAMED)) for _ in range(3)]
+            await asyncio.sleep(leaves_at)
+            reader.leave()
+            assert [(await each).body for each in followers] == [WHOLE] * 3
+            seen = await leader
+            assert seen.verdict == "miss"
+            assert (stand.num_forwarded, stand.num_aborted, stand.num_open) == (1, 0, 0)
+            assert asyncio.get_running_loop().time() - began == 5.0
+            assert (await stand.ask(STREAMED)).verdict == "hit"
+
+    run(main())
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_fetch_ends_with_the_last_who_wants_it(is_stream: bool) -> None:
+    async def main() -> None:
+        stand, readers = Stand(), [Reader() for _ in range(3)]
+        origin = LIVE if is_stream else Origin(delay_s=5.0)
+        asks = [asyncio.create_task(stand.ask(Ask(is_stream=is_stream), origin, reader)) for reader in readers]
+        for reader in readers:
+            await asyncio.sleep(0.9)
+            assert stand.num_aborted == 0
+            reader.leave()
+        await asyncio.sleep(0.1)
+        assert (stand.num_forwarded, stand.num_aborted, stand.num_open) == (1, 1, 0)
+        assert all(
+            isinstance(end, asyncio.CancelledError) for end in await asyncio.gather(*asks, return_exceptions=True)
+        )
+        assert len(stand.cache.shelf.flights) == stand.cache.shelf.memory.used_bytes == 0
+
+    run(main())
+
+
+def test_lone_client_that_leaves_ends_its_fetch() -> None:
+    async def main() -> None:
+        stand, reader = Stand(), Reader()
+        asked = asyncio.create_task(stand.ask(STREAMED, LIVE, reader))
+        await asyncio.sleep(2.5)
+        reader.leave()
+        await asyncio.wait((asked,))
+        assert asked.cancelled()
+        assert (stand.num_aborted, stand.num_open) == (1, 0)
+
+    run(main())
+
+
+def test_cut_by_a_drain_is_not_outlived() -> None:
+    async def main() -> None:
+        stand, reader = Stand(), Reader()
+        leader = asyncio.create_task(stand.ask(STREAMED, LIVE, reader))
+        follower = asyncio.create_task(stand.ask(STREAMED))
+        await asyncio.sleep(2.5)
+        reader.is_cut = True
+        leader.cancel()
+        await asyncio.wait((leader,))
+        assert leader.cancelled() and stand.num_open == 0
+        assert (await follower).error == "truncated"
+
+    run(main())
+
+
+def test_fetch_that_fails_before_its_answer_is_looked_at_once_more_and_then_each_goes_alone() -> None:
+    async def main() -> None:
+        stand = Stand()
+        origin = streamed(delay_s=1.0, end="error")
+        all_seen = await asyncio.gather(*(stand.ask(STREAMED, origin) for _ in range(6)))
+        assert {seen.error for seen in all_seen} == {"reset"}
+        assert stand.num_forwarded == 6
+        assert sorted(seen.ended_at for seen in all_seen) == [1.0, 2.0, 3.0, 3.0, 3.0, 3.0]
+
+    run(main())
+
+
+def test_fetch_that_breaks_off_ends_each_stream_by_an_error() -> None:
+    async def main() -> None:
+        stand = Stand()
+        origin = streamed(*stream()[:2], delay_s=1.0, gap_s=1.0, end="cut")
+        leader, *followers = await asyncio.gather(*(stand.ask(STREAMED, origin) for _ in range(3)))
+        assert leader.error == "reset"
+        assert {seen.error for seen in followers} == {"truncated"}
+        assert {seen.body for seen in followers} == {b"".join(stream()[:2])}
+        assert stand.num_forwarded == 1
+        assert stand.cache.shelf.memory.used_bytes == 0
+
+    run(main())
+
+
+def test_answer_that_cannot_be_stored_is_not_waited_for() -> None:
+    async def main() -> None:
+        stand = Stand()
+        origin = Origin(status=400, delay_s=1.0)
+        all_seen = await asyncio.gather(*(stand.ask(Ask(), origin) for _ in range(5)))
+        assert stand.num_forwarded == 5
+        assert max(seen.ended_at for seen in all_seen) == 2.0
+
+    run(main())
+
+
+def test_answer_of_a_fallback_is_for_those_who_wait_but_is_not_stored() -> None:
+    async def main() -> None:
+        stand = Stand()
+        origin = Origin(delay_s=1.0, end="fallback")
+        all_seen = await asyncio.gather(*(stand.ask(Ask(), origin) for _ in range(4)))
+        assert {seen.body for seen in all_seen} == {chat()}
+        assert stand.num_forwarded == 1
+        assert len(stand.cache.shelf.memory) == 0
+
+    run(main())
+
+
+def test_follower_has_its_own_deadline() -> None:
+    async def main() -> None:
+        stand = Stand()
+        slow = streamed(delay_s=1.0, gap_s=100.0)
+        leader = asyncio.create_task(stand.ask(STREAMED, slow))
+        await asyncio.sleep(0)
+        seen = await stand.ask(Ask(is_stream=True, deadline_s=5.0))
+        assert (seen.error, seen.ended_at, seen.body) == ("deadline", 5.0, stream()[0])
+        whole = await stand.ask(Ask(deadline_s=4.0))  # half of its time is for a fetch of its own
+        assert (whole.is_forwarded, whole.ended_at) == (True, 7.0)
+        leader.cancel()
+
+    run(main())
+
+
+def test_waiting_has_an_end() -> None:
+    async def main() -> None:
+        stand = Stand(max_wait="2s")
+        leader = asyncio.create_task(stand.ask(Ask(), Origin(delay_s=100.0)))
+        await asyncio.sleep(0)
+        seen = await stand.ask(Ask())
+        assert (seen.is_forwarded, seen.ended_at) == (True, 2.0)
+        leader.cancel()
+
+    run(main())
+
+
+def test_followers_have_a_bound() -> None:
+    async def main() -> None:
+        stand = Stand(max_followers=3)
+        await asyncio.gather(*(stand.ask(STREAMED, LIVE) for _ in range(10)))
+        assert stand.num_forwarded == 1 + 6
+
+    run(main())
+
+
+def test_off_means_each_for_itself() -> None:
+    async def main() -> None:
+        stand = Stand(single_flight=False)
+        await asyncio.gather(*(stand.ask(STREAMED, LIVE) for _ in range(4)))
+        assert stand.num_forwarded == 4
+
+    run(main())
+
+
+def test_tenants_do_not_follow_each_other() -> None:
+    async def main() -> None:
+        stand = Stand()
+        asks = [Ask(is_stream=True, tenant=tenant) for tenant in ("t", "u") for _ in range(3)]
+        await asyncio.gather(*(stand.ask(ask, LIVE) for ask in asks))
+        assert stand.num_forwarded == 2
+
+    run(main())
+
+
+LARGE = [chunk({"content": "x" * 20_000}) for _ in range(12)]
+
+
+def test_slow_clients_hold_nobody_up() -> None:
+    async def main() -> None:
+        stand = Stand()
+        origin = streamed(stream()[0], *LARGE, *stream()[-2:], gap_s=1.0)
+        slow_leader, slow_follower, quick = Reader(is_slow=True), Reader(is_slow=True), Reader()
+        leader = asyncio.create_task(stand.ask(STREAMED, origin, slow_leader))
+        follower = asyncio.create_task(later(0, stand.ask(STREAMED, reader=slow_follower)))
+        seen = await later(0, stand.ask(STREAMED, reader=quick))
+        assert seen.body == b"".join(origin.pieces)
+        assert seen.ended_at == len(origin.pieces) - 1
+        assert not leader.done() and not follower.done()
+        assert (await stand.ask(STREAMED)).verdict == "hit"
+        slow_leader.read_on()
+        slow_follower.read_on()
+        assert (await leader).body == (await follower).body == seen.body
+        assert stand.cache.shelf.memory.reserved_bytes == 0
+
+    run(main())
+
+
+def test_answer_too_large_to_store_goes_on_for_those_who_read_along_and_keep_up() -> None:
+    async def main() -> None:
+        stand = Stand(max_bytes="1MiB", max_entry="100KB")
+        origin = streamed(stream()[0], *LARGE, *stream()[-2:], gap_s=1.0)
+        quick, slow = Reader(), Reader(is_slow=True)
+        leader = asyncio.create_task(stand.ask(STREAMED, origin))
+        follower = asyncio.create_task(later(0, stand.ask(STREAMED, reader=quick)))
+        behind = asyncio.create_task(later(0, stand.ask(STREAMED, reader=slow)))
+        late = await later(8.5, stand.ask(STREAMED))
+        assert late.is_forwarded  # whose beginning is not kept any more
+        whole = b"".join(origin.pieces)
+        assert (await leader).body == (await follower).body == whole
+        slow.read_on()
+        seen = await behind
+        assert seen.error == "truncated"
+        assert whole.startswith(seen.body) and len(seen.body) < len(whole)
+        memory = stand.cache.shelf.memory
+        assert (len(memory), memory.reserved_bytes) == (1, 0)  # the late one's
+
+    run(main())
+
+
+def test_client_that_is_far_behind_is_given_up_for_those_who_keep_up() -> None:
+    async def main() -> None:
+        stand = Stand(max_bytes="1MiB", max_entry="70KB")
+        origin = streamed(stream()[0], *LARGE, *stream()[-2:], gap_s=1.0)
+        slow, quick = Reader(is_slow=True), Reader()
+        leader = asyncio.create_task(stand.ask(STREAMED, origin, slow))
+        seen = await later(0, stand.ask(STREAMED, reader=quick))
+        assert seen.body == b"".join(origin.pieces)
+        assert slow.is_gone and len(slow.body) < 2 * 70_000 + 30_000
+        await asyncio.wait((leader,))
+
+    run(main())
+
+
+def test_budget_is_never_exceeded_by_what_is_collected() -> None:
+    async def main() -> None:
+        stand = Stand(max_bytes=65536, max_entry=16384)
+        origin = streamed(stream()[0], chunk({"content": "x" * 9000}), *stream()[-2:], delay_s=1.0, gap_s=1.0)
+        asks = [stand.ask(Ask({"seed": seed}, is_stream=True), origin) for seed in range(8)]
+        all_seen = await asyncio.gather(*asks)
+        assert {seen.body for seen in all_seen} == {b"".join(origin.pieces)}
+        memory = stand.cache.shelf.memory
+        assert memory.reserved_bytes == 0 and memory.used_bytes <= 65536
+        assert 1 <= len(memory) < 8
+
+    run(main())
+
+
+def test_answers_that_say_nothing_yet_are_followed_with_the_kept_fields() -> None:
+    async def main() -> None:
+        stand = Stand()
+        fields = (STREAM, ("Set-Cookie", "a=b"), ("X-Request-Id", "up"), ("Cache-Control", "no-cache"))
+        origin = Origin(stream(), fields, delay_s=1.0, gap_s=1.0)
+        _, seen = await asyncio.gather(stand.ask(STREAMED, origin), stand.ask(STREAMED))
+        assert seen.response is not None
+        assert [name.lower() for name, _ in seen.response.fields.raw] == [
+            b"content-type",
+            b"cache-control",
+            b"cache-status",
+        ]
+
+    run(main())

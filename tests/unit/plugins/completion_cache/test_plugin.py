@@ -1,0 +1,305 @@
+"""What is stored, for whom, and what it is answered with."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from headgate.proxy.verdicts import Target
+
+from ....virtual_clock import run
+from .answers import JSON, STREAM, chat, stream, texts_of
+from .stand import Ask, Origin, Stand, streamed
+
+
+def test_second_request_is_answered_from_memory() -> None:
+    async def main() -> None:
+        stand = Stand()
+        first, second = await stand.ask(Ask()), await stand.ask(Ask())
+        assert stand.num_forwarded == 1
+        assert first.body == second.body == chat()
+        assert first.cache_status == "headgate; fwd=uri-miss; stored"
+        assert second.cache_status == "headgate; hit; ttl=3600"
+        assert (first.verdict, second.verdict) == ("miss", "hit")
+
+    run(main())
+
+
+def test_stream_is_replayed_as_one() -> None:
+    async def main() -> None:
+        stand = Stand()
+        first, second = await stand.ask(Ask(is_stream=True)), await stand.ask(Ask(is_stream=True))
+        assert stand.num_forwarded == 1
+        assert first.body == second.body == b"".join(stream())
+        assert second.response is not None and second.response.fields.get("content-type") == "text/event-stream"
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ({"temperature": 0.7}, "not-repeatable"),
+        ({"temperature": None}, "not-repeatable"),
+        ({"temperature": False}, "not-repeatable"),
+        ({"temperature": 1, "seed": None}, "not-repeatable"),
+        ({"tools": [{"type": "function"}]}, "tools"),
+        ({"functions": [{"name": "f"}]}, "tools"),
+        ({"store": True}, "stateful"),
+        ({"previous_response_id": "r1"}, "stateful"),
+        ({"long": "x" * 300_000}, "too-large"),
+    ],
+)
+def test_request_that_is_not_repeatable_is_passed_by(body: dict[str, Any], why: str) -> None:
+    async def main() -> None:
+        stand = Stand()
+        for _ in range(2):
+            seen = await stand.ask(Ask(body))
+            assert (seen.verdict, seen.cache_status) == ("bypass", f"headgate; fwd=bypass; detail={why}")
+        assert stand.num_forwarded == 2
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    "data", [b"no", b"[]", b'{"a":1,"a":2}', b'{"a":{"b":1,"b":1}}', b'{"a":NaN}', b"\xff{}", b"["]
+)
+def test_body_that_is_no_sound_object_is_passed_by(data: bytes) -> None:
+    async def main() -> None:
+        stand = Stand()
+        exchange = Ask(options={"when": "always"}).exchange()
+        exchange.request.body.replace(data)
+        verdict = stand.cache.headgate_cache(exchange)
+        assert verdict is not None and not asyncio.iscoroutine(verdict)
+        assert verdict.status == "bypass"  # type: ignore[union-attr]
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        Ask({"temperature": 1, "seed": 4}),
+        Ask({"temperature": 0.0}),
+        Ask({"temperature": 2}, options={"when": "always"}),
+    ],
+)
+def test_request_that_is_repeatable_is_stored(ask: Ask) -> None:
+    async def main() -> None:
+        stand = Stand()
+        assert [(await stand.ask(ask)).verdict for _ in range(2)] == ["miss", "hit"]
+
+    run(main())
+
+
+BASE = Ask(tenant="t")
+OTHERS = [
+    Ask(tenant="u"),
+    Ask(),
+    Ask({"seed": 1}, tenant="t"),
+    Ask({"max_tokens": 5}, tenant="t"),
+    Ask({"messages": [{"role": "user", "content": "ho"}]}, tenant="t"),
+    Ask({"model": "other"}, tenant="t"),
+    Ask(tenant="t", model="routed"),
+    Ask(tenant="t", route="other"),
+    Ask(tenant="t", target="/v1/completions"),
+    Ask(tenant="t", groups=((Target("main"),), (Target("second"),))),
+    Ask(tenant="t", groups=((Target("main", "m2"),),)),
+    Ask(tenant="t", options={"revision": "2"}),
+    Ask(tenant="t", fields=(("OpenAI-Beta", "x"),)),
+    Ask(tenant="t", fields=(("Authorization", "Bearer left"),)),
+]
+SAME = [
+    Ask({"user": "me", "metadata": {"a": "b"}, "stream": False}, tenant="t"),
+    Ask({"stream_options": None, "safety_identifier": "x"}, tenant="t"),
+    Ask(tenant="t", fields=(("X-Other", "1"), ("Accept-Encoding", "gzip"))),
+]
+
+
+@pytest.mark.parametrize("ask", OTHERS)
+def test_request_that_differs_gets_its_own_answer(ask: Ask) -> None:
+    async def main() -> None:
+        stand = Stand()
+        await stand.ask(BASE)
+        assert (await stand.ask(ask)).verdict == "miss"
+
+    run(main())
+
+
+@pytest.mark.parametrize("ask", SAME)
+def test_request_that_says_the_same_gets_the_same(ask: Ask) -> None:
+    async def main() -> None:
+        stand = Stand()
+        await stand.ask(BASE)
+        assert (await stand.ask(ask)).verdict == "hit"
+
+    run(main())
+
+
+def test_shared_cache_is_for_all_but_never_crosses_credentials_of_targets() -> None:
+    async def main() -> None:
+        stand = Stand(share="all")
+        asks = [Ask(tenant="t"), Ask(tenant="u"), Ask(fields=(("X-Api-Key", "a"),)), Ask(fields=(("X-Api-Key", "b"),))]
+        assert [(await stand.ask(ask)).verdict for ask in asks] == ["miss", "hit", "miss", "miss"]
+
+    run(main())
+
+
+ERROR = json.dumps({"error": {"message": "no"}}).encode()
+UNSOUND = [
+    Origin(status=500),
+    Origin(status=201),
+    Origin((b"text",), (("Content-Type", "text/plain"),)),
+    Origin((ERROR,)),
+    Origin((chat(reason="content_filter"),)),
+    Origin((chat(reason="error"),)),
+    Origin((b'{"choices": []}',)),
+    Origin((b"{",)),
+    Origin(fields=(JSON, ("Content-Encoding", "gzip"))),
+    Origin(fields=(JSON, ("Cache-Control", "no-store"))),
+    Origin(end="cut"),
+    Origin(end="fallback"),
+    Origin(end="error"),
+    streamed(*stream(is_done=False)),
+    streamed(*stream(reason=None)),
+    streamed(*stream(reason="tool_calls")),
+    streamed(*stream()[:-1], b"data: {}\n\n", stream()[-1]),
+    streamed(*stream(), b"data: {}\n\n"),
+    streamed(b"event: error\ndata: {}\n\n", *stream()),
+    streamed(b"data: " + ERROR + b"\n\n", *stream()),
+    streamed(*stream(), end="cut"),
+    streamed(*stream(), b"data: "),
+]
+
+
+@pytest.mark.parametrize("origin", UNSOUND)
+def test_answer_that_is_not_whole_or_sound_is_not_stored(origin: Origin) -> None:
+    async def main() -> None:
+        stand = Stand()
+        ask = Ask(is_stream=origin.fields[0] == STREAM)
+        await stand.ask(ask, origin)
+        assert len(stand.cache.shelf.memory) == stand.cache.shelf.memory.used_bytes == 0
+        assert (await stand.ask(ask)).verdict == "miss"
+
+    run(main())
+
+
+def test_comments_and_ids_are_not_replayed() -> None:
+    async def main() -> None:
+        stand = Stand()
+        first = b": headgate target=x attempts=2\nid: 1\n" + stream()[0]
+        await stand.ask(Ask(is_stream=True), streamed(b": ping\n\n", first, *stream()[1:]))
+        assert (await stand.ask(Ask(is_stream=True))).body == b"".join(stream())
+
+    run(main())
+
+
+def test_answer_is_given_for_its_time() -> None:
+    async def main() -> None:
+        stand, ask = Stand(), Ask(options={"ttl": "10s"})
+        await stand.ask(ask)
+        await asyncio.sleep(9)
+        assert (await stand.ask(ask)).cache_status == "headgate; hit; ttl=1"
+        await asyncio.sleep(1)
+        assert (await stand.ask(ask)).verdict == "miss"
+
+    run(main())
+
+
+def test_request_may_refuse_what_is_stored() -> None:
+    async def main() -> None:
+        stand = Stand()
+        await stand.ask(Ask())
+        new = Origin((chat("new"),))
+        passed = await stand.ask(Ask(fields=(("Cache-Control", "no-store"),)), new)
+        assert (passed.body, passed.verdict) == (chat("new"), "bypass")
+        assert (await stand.ask(Ask())).body == chat()
+        renewed = await stand.ask(Ask(fields=(("Cache-Control", "no-cache"),)), new)
+        assert renewed.cache_status == "headgate; fwd=request; stored"
+        assert (await stand.ask(Ask())).body == chat("new")
+        only = Ask({"seed": 9}, fields=(("Cache-Control", "only-if-cached"),))
+        assert (await stand.ask(only)).verdict == "only-if-cached"
+        assert stand.num_forwarded == 3
+
+    run(main())
+
+
+def test_renewed_answer_takes_the_place_of_that_in_the_other_form() -> None:
+    async def main() -> None:
+        stand = Stand()
+        await stand.ask(Ask(is_stream=True))
+        await stand.ask(Ask(fields=(("Cache-Control", "no-cache"),)), Origin((chat("new"),)))
+        seen = await stand.ask(Ask(is_stream=True))
+        assert (seen.verdict, texts_of(seen.body)) == ("hit", {0: "new"})
+
+    run(main())
+
+
+def test_route_that_does_not_turn_it_on_pays_nothing() -> None:
+    async def main() -> None:
+        stand = Stand()
+        exchange = Ask(options={}).exchange()
+        for options in ({}, {"completion_cache": stand.cache.RouteOptions()}):
+            exchange.route.options = options
+            assert stand.cache.headgate_cache(exchange) is None
+        exchange.request.method = "GET"
+        exchange.route.options = {"completion_cache": stand.cache.RouteOptions(enabled=True)}
+        assert stand.cache.headgate_cache(exchange) is None
+
+    run(main())
+
+
+def test_older_answer_is_given_where_all_targets_fail() -> None:
+    async def main() -> None:
+        stand, ask = Stand(), Ask(options={"ttl": "10s", "stale_if_error": "20s"})
+        await stand.ask(ask)
+        await asyncio.sleep(15)
+        for failing in (Origin(end="error"), Origin(status=503), Origin(status=429)):
+            seen = await stand.ask(ask, failing)
+            assert (seen.body, seen.verdict) == (chat(), "stale")
+            assert "detail=stale-if-error" in seen.cache_status
+        seen = await stand.ask(Ask(is_stream=True, options=ask.options), Origin(end="error"))
+        assert (texts_of(seen.body), seen.verdict) == ({0: "hello you"}, "stale")
+        assert (await stand.ask(ask, Origin(status=404))).verdict == "miss"
+        await asyncio.sleep(16)
+        assert (await stand.ask(ask, Origin(end="error"))).error == "reset"
+        assert stand.num_open == 0
+
+    run(main())
+
+
+def test_newer_answer_replaces_the_older_one() -> None:
+    async def main() -> None:
+        stand, ask = Stand(), Ask(options={"ttl": "10s", "stale_if_error": "20s"})
+        await stand.ask(ask)
+        await asyncio.sleep(15)
+        seen = await stand.ask(ask, Origin((chat("new"),)))
+        assert (seen.body, seen.cache_status) == (chat("new"), "headgate; fwd=stale; stored")
+        assert (await stand.ask(ask)).body == chat("new")
+
+    run(main())
+
+
+def test_operator_gives_answers_up() -> None:
+    async def main() -> None:
+        stand = Stand()
+        for tenant in ("t", "u"):
+            for route in ("main", "other"):
+                await stand.ask(Ask(tenant=tenant, route=route))
+        assert stand.cache.operate("evict", {"tenant": "t", "route": "main"}) == {"evicted": 1}
+        assert stand.cache.operate("evict", {"tenant": "t"}) == {"evicted": 1}
+        under_way = asyncio.create_task(stand.ask(Ask(), Origin(delay_s=1)))
+        await asyncio.sleep(0.5)
+        assert stand.cache.operate("evict", {"all": "true"}) == {"evicted": 2}
+        await under_way
+        assert len(stand.cache.shelf.memory) == 0
+        for wrong in ({}, {"url": "x"}, {"all": "yes"}, {"all": "true", "tenant": "t"}):
+            with pytest.raises(ValueError, match="expected"):
+                stand.cache.operate("evict", wrong)
+        with pytest.raises(ValueError, match="evict"):
+            stand.cache.operate("fill", {})
+
+    run(main())
