@@ -31,6 +31,7 @@ class Flight:
 
     __slots__ = (
         "_kept",
+        "_newest",
         "_release",
         "_start",
         "_stop",
@@ -59,6 +60,7 @@ class Flight:
         self.content: Content | None = None  # of what has landed WHOLE
         self.num_followers = 0
         self._kept = bytearray()
+        self._newest = b""
         self._start = 0  # how much was dropped before what is kept
         self._waiting: dict[asyncio.Future[None], None] = {}  # in the order in which they came
         self._stop: Callable[[], None] | None = None
@@ -75,6 +77,7 @@ class Flight:
     def add(self, piece: bytes) -> None:
         """A piece of it has come."""
         self._kept += piece
+        self._newest = piece
         if len(self._kept) > self.max_bytes:
             excess = len(self._kept) - max(self.max_bytes // 2, len(piece))  # the newest was seen by nobody yet
             del self._kept[:excess]
@@ -104,6 +107,11 @@ class Flight:
         """Call `stop` once nobody follows any more, unless it has ended by then."""
         self._stop = stop
 
+    @property
+    def has_left(self) -> bool:
+        """Whether it goes on without its client."""
+        return self._stop is not None
+
     # -- the side of who follows
 
     def join(self) -> None:
@@ -127,7 +135,9 @@ class Flight:
 
     def since(self, at: int) -> bytes | None:
         """Return what has come after the first `at` bytes; None where some of that is not kept any more."""
-        return None if at < self._start else bytes(self._kept[at - self._start :])
+        if at == self.end - len(self._newest):
+            return self._newest  # as nearly always: one object for all who keep up
+        return None if at < self._start else bytes(memoryview(self._kept)[at - self._start :])
 
     async def changed(self, until: float) -> bool:
         """Wait for something new, at the longest to an instant of the loop's clock; tell whether there is."""
@@ -158,7 +168,7 @@ class Flight:
             release, self._release = self._release, None
             if release is not None:
                 release()
-            self._kept = bytearray()
+            self._kept, self._newest = bytearray(), b""
 
 
 class Flights:
@@ -171,6 +181,16 @@ class Flights:
 
     def __len__(self) -> int:
         return len(self._by_digest)
+
+    @property
+    def num_left(self) -> int:
+        """How many go on without their client. Cost: linear."""
+        return sum(flight.has_left for flight in self._by_digest.values())
+
+    @property
+    def num_followers(self) -> int:
+        """How many follow one. Cost: linear."""
+        return sum(flight.num_followers for flight in self._by_digest.values())
 
     def of(self, key: Key) -> Flight | None:
         """Return the flight for a key, if one is under way."""

@@ -76,8 +76,11 @@ class CompletionCache:
         used.set(lambda: self.shelf.memory.used_bytes, self._name)
         entries = show(Gauge(f"{prefix}_entries", "Answers in the completion cache.", ("plugin",)))
         entries.set(lambda: len(self.shelf.memory), self._name)
-        flights = show(Gauge(f"{prefix}_flights", "Fetches that others may share.", ("plugin",)))
-        flights.set(lambda: len(self.shelf.flights), self._name)
+        flights = show(Gauge(f"{prefix}_flights", "Fetches that others may follow.", ("plugin", "client")))
+        flights.set(lambda: len(self.shelf.flights) - self.shelf.flights.num_left, self._name, "here")
+        flights.set(lambda: self.shelf.flights.num_left, self._name, "gone")
+        followers = show(Gauge(f"{prefix}_followers", "Requests that follow one of these fetches.", ("plugin",)))
+        followers.set(lambda: self.shelf.flights.num_followers, self._name)
         told = "Answers that have left the completion cache."
         left = show(Gauge(f"{prefix}_evicted_entries", told, ("plugin", "reason")))
         for reason in Reason:

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from headgate.plugins.completion_cache.entry import Key
+from headgate.plugins.completion_cache.flight import MAX_FLIGHTS, Flight, Flights
+
 from ....virtual_clock import run
 from .answers import STREAM, chat, chunk, stream, texts_of
 from .stand import Ask, Origin, Reader, Seen, Stand, streamed
@@ -337,3 +340,15 @@ def test_answers_that_say_nothing_yet_are_followed_with_the_kept_fields() -> Non
         ]
 
     run(main())
+
+
+def test_fetches_that_can_be_followed_have_a_bound() -> None:
+    flights = Flights()
+    made = [Flight(Key(number.to_bytes(32, "big"), None, "main"), "", 1, 0.0) for number in range(MAX_FLIGHTS + 1)]
+    for flight in made:
+        flights.lead(flight)
+    assert len(flights) == MAX_FLIGHTS
+    assert (flights.of(made[0].key), flights.of(made[-1].key)) == (made[0], None)
+    flights.end(made[-1])
+    flights.end(made[0])
+    assert len(flights) == MAX_FLIGHTS - 1
