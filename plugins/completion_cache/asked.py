@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
+
+import orjson
 
 from ...proxy.exchange.exchange import Exchange
 from ...proxy.exchange.fields import Fields
@@ -23,11 +25,11 @@ _STATEFUL = ("store", "previous_response_id", "conversation")
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request whose answer may be stored. `options` is what it says of a stream's form, as text."""
+    """A request whose answer may be stored. `options` is what it says of a stream's form, as JSON."""
 
     key: Key
     form: Form
-    options: str
+    options: bytes
 
 
 class PassedByError(Exception):
@@ -47,7 +49,7 @@ def read_asked(exchange: Exchange, data: bytes, options: CompletionCacheRouteOpt
 
 def _parsed(data: bytes) -> Json:
     try:
-        value = json.loads(data.decode(), object_pairs_hook=_once, parse_float=_finite, parse_constant=_finite)
+        value = _DECODER.decode(data.decode())
     except (ValueError, RecursionError):
         raise PassedByError("body") from None
     if not isinstance(value, dict):
@@ -69,6 +71,9 @@ def _finite(text: str) -> float:
     return number
 
 
+_DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_float=_finite, parse_constant=_finite)
+
+
 def _check(value: Json, options: CompletionCacheRouteOptions, path: str) -> None:
     if any(value.get(name) for name in _ACTING):
         raise PassedByError("tools")
@@ -86,7 +91,6 @@ def _is_repeatable(value: Json) -> bool:
 def _key_of(exchange: Exchange, value: Json, options: CompletionCacheRouteOptions, *, is_shared: bool) -> Key:
     identity, route, request = exchange.identity, exchange.route, exchange.request
     tenant = None if identity is None or is_shared else identity.tenant
-    left_out = {*options.ignored, "model"}
     told = {
         "tenant": tenant,
         "route": [route.name, route.digest, options.revision],
@@ -95,19 +99,33 @@ def _key_of(exchange: Exchange, value: Json, options: CompletionCacheRouteOption
         "model": value.get("model") if exchange.model is None else exchange.model,
         "targets": [[[target.name, target.weight] for target in group] for group in exchange.groups],
         # A credential that is left for the target to judge is never answered for another one's.
-        "fields": _told(request.fields, {*options.fields, *CREDENTIALS}),
-        "body": {name: member for name, member in value.items() if name not in left_out},
+        "fields": _told(request.fields, _names(options.fields)),
+        "body": {name: member for name, member in value.items() if name != "model" and name not in options.ignored},
     }
-    return Key(hashlib.sha256(_written(told).encode()).digest(), tenant, route.name)
+    return Key(hashlib.sha256(_written(told)).digest(), tenant, route.name)
 
 
-def _told(fields: Fields, names: Iterable[str]) -> Json:
-    return {name: values for name in names if (values := fields.get_all(name))}
+def _told(fields: Fields, names: frozenset[bytes]) -> dict[str, list[str]]:
+    told: dict[str, list[str]] = {}
+    for name, value in fields.raw:
+        lower = name.lower()
+        if lower in names:
+            told.setdefault(lower.decode("latin-1"), []).append(value.decode("latin-1"))
+    return told
 
 
-def _written(value: Any) -> str:
+@lru_cache(maxsize=256)
+def _names(fields: tuple[str, ...]) -> frozenset[bytes]:
+    return frozenset(name.encode() for name in (*fields, *CREDENTIALS))
+
+
+def _written(value: Any) -> bytes:
     """Write equal values equally: members in order of their names, numbers as they were read."""
     try:
-        return json.dumps(value, sort_keys=True, separators=(",", ":"))
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # large integers, halves of surrogate pairs, great depth: it is the value that decides
+        pass
+    try:
+        return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
     except RecursionError:  # deeper than it can be written from here
         raise PassedByError("body") from None

@@ -48,7 +48,7 @@ class Flight:
         "started_at",
     )
 
-    def __init__(self, key: Key, shape: str, max_bytes: int, started_at: float) -> None:
+    def __init__(self, key: Key, shape: bytes, max_bytes: int, started_at: float) -> None:
         self.key = key
         self.shape = shape
         self.max_bytes = max_bytes

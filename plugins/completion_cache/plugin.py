@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from ...ext.cache_core import Reason
@@ -17,14 +17,14 @@ from ..cache import answers
 from ..cache.directives import Directives, parse_directives
 from .asked import Asked, PassedByError, read_asked
 from .config import CompletionCacheConfig, CompletionCacheRouteOptions
-from .entry import Entry, Pair
+from .entry import Content, Entry, Pair
 from .evict import meant_by
 from .filling import Filling, Keeping, Shelf
 from .flight import Flight, Flights, Landing
 from .instead import Instead
 from .memory import Memory
 from .reading_along import ReadingAlong
-from .replay import in_form
+from .replay import converted, in_form
 
 _MAX_TURNS = 2  # fetches of others that one request waits for
 _ANY_SIZE = 1 << 62
@@ -161,18 +161,26 @@ class CompletionCache:
     def _find(self, lookup: Lookup) -> Hit | None:
         """Answer from what is stored and fresh; note what is not, for a failure."""
         asked, now = lookup.asked, lookup.exchange.now()
-        for is_stream in (asked.form.is_stream, not asked.form.is_stream):
-            entry = self.shelf.memory.get(asked.key, now, is_stream=is_stream)
+        for is_other in (False, True):
+            entry = self.shelf.memory.get(asked.key, now, is_stream=asked.form.is_stream is not is_other)
             if entry is None:
                 continue
             if entry.expires_at <= now:
                 lookup.stale = lookup.stale or entry
                 continue
-            field = answers.hit(int(entry.expires_at - now))
-            hit = self._hit(lookup, in_form(entry.content, asked.form), "hit", field)
+            content = self._converted(entry, now) if is_other else entry.content
+            found = None if content is None else in_form(content, asked.form)
+            hit = self._hit(lookup, found, "hit", answers.hit(int(entry.expires_at - now)))
             if hit is not None:
                 return hit
         return None
+
+    def _converted(self, entry: Entry, now: float) -> Content | None:
+        """Return what is stored in the other form, and keep it so, too: it is converted once."""
+        content = converted(entry.content)
+        if content is not None:
+            self.shelf.memory.put(replace(entry, content=content), now, is_renewing=False)
+        return content
 
     def _hit(self, lookup: Lookup, found: tuple[bytes, bytes] | None, status: str, field: Pair) -> Hit | None:
         if found is None:
@@ -240,7 +248,7 @@ class CompletionCache:
     def _miss(self, lookup: Lookup) -> Miss:
         exchange, asked, options = lookup.exchange, lookup.asked, lookup.options
         exchange.state[CompletionCache] = lookup
-        shape = asked.options if asked.form.is_stream else ""
+        shape = asked.options if asked.form.is_stream else b""
         flight = Flight(asked.key, shape, self._config.max_entry_bytes, exchange.now())
         if self._config.single_flight:
             self.shelf.flights.lead(flight)

@@ -21,16 +21,14 @@ _MESSAGE_KNOWN = frozenset(("role", *_TEXTS))
 _CHUNKS = {"chat.completion": "chat.completion.chunk", "text_completion": "text_completion"}
 
 
-def split(content: Content, *, is_usage_wanted: bool) -> bytes | None:
+def split(content: Content) -> bytes | None:
     """Return the stream; None where the answer is no completion, or tells more than such a stream can.
 
-    Each choice is a chunk with its role, one with each of its texts, and one with its finish_reason. Cost: linear.
+    Each choice is a chunk with its role, one with each of its texts, and one with its finish_reason; a last chunk tells
+    the usage, if it is known. Cost: linear.
     """
     answer = parsed(content.body)
     if answer is None or str(answer.get("object")) not in _CHUNKS or _has_more(answer, _ANSWER_KNOWN):
-        return None
-    usage = answer.get("usage")
-    if is_usage_wanted and not usage:
         return None
     head = {name: answer[name] for name in _HEAD if name in answer}
     head["object"] = _CHUNKS[answer["object"]]
@@ -43,8 +41,7 @@ def split(content: Content, *, is_usage_wanted: bool) -> bytes | None:
         if parts is None:
             return None
         chunks += [{**head, "choices": [part]} for part in parts]
-    if is_usage_wanted:
-        chunks = [{**chunk, "usage": None} for chunk in chunks]
+    if usage := answer.get("usage"):
         chunks.append({**head, "choices": [], "usage": usage})
     return b"".join([b"data: " + orjson.dumps(chunk) + b"\n\n" for chunk in chunks]) + DONE
 

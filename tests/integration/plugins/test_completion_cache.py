@@ -36,7 +36,10 @@ STREAMED = asking(stream=True)
 @contextlib.asynccontextmanager
 async def cached(*urls: str, **more: Any) -> AsyncIterator[RunningGateway]:
     options = {"enabled": True, **more.pop("options", {})}
-    environment = {"PEPPER": PEPPER, **({"HEADGATE_NO_LANE": "1"} if more.pop("way", "lane") == "reference" else {})}
+    environment: Any = {
+        "PEPPER": PEPPER,
+        **({"HEADGATE_NO_LANE": "1"} if more.pop("way", "lane") == "reference" else {}),
+    }
     config = {
         "listeners": [{"address": "127.0.0.1:0"}],
         "clusters": {f"t{place}": {"endpoints": [url]} for place, url in enumerate(urls)},

@@ -13,6 +13,7 @@ import pytest
 from bench.micro import (
     cache_core,
     cache_replay,
+    completion_cache,
     ending,
     head_scan,
     hooks,
@@ -83,6 +84,7 @@ def test_a_target_that_is_missed_is_shown_and_sets_the_exit_code(
     ("benchmark", "subjects"),
     [
         (cache_core.BENCHMARK, {f"compiled, {policy}" for policy in POLICIES}),
+        (completion_cache.BENCHMARK, {"hit"}),
         (ending.BENCHMARK, {"own", "shared"}),
         (head_scan.BENCHMARK, {"compiled"}),
         (hooks.BENCHMARK, {"hook"}),
@@ -96,6 +98,7 @@ def test_a_target_that_is_missed_is_shown_and_sets_the_exit_code(
     ],
     ids=[
         "cache_core",
+        "completion_cache",
         "ending",
         "head_scan",
         "hooks",

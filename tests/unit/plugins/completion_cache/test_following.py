@@ -344,7 +344,7 @@ def test_answers_that_say_nothing_yet_are_followed_with_the_kept_fields() -> Non
 
 def test_fetches_that_can_be_followed_have_a_bound() -> None:
     flights = Flights()
-    made = [Flight(Key(number.to_bytes(32, "big"), None, "main"), "", 1, 0.0) for number in range(MAX_FLIGHTS + 1)]
+    made = [Flight(Key(number.to_bytes(32, "big"), None, "main"), b"", 1, 0.0) for number in range(MAX_FLIGHTS + 1)]
     for flight in made:
         flights.lead(flight)
     assert len(flights) == MAX_FLIGHTS

@@ -7,7 +7,10 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from headgate.plugins.completion_cache.asked import read_asked
 from headgate.proxy.verdicts import Target
 
 from ....virtual_clock import run
@@ -137,6 +140,38 @@ def test_request_that_says_the_same_gets_the_same(ask: Ask) -> None:
         assert (await stand.ask(ask)).verdict == "hit"
 
     run(main())
+
+
+def digest_of(value: object) -> bytes:
+    exchange = Ask(options={"when": "always"}).exchange()
+    options = exchange.route.options["completion_cache"]
+    return read_asked(exchange, json.dumps(value).encode(), options, is_shared=False).key.digest
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(1 << 70), 1 << 70)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda values: st.lists(values, max_size=3) | st.dictionaries(st.text(max_size=4), values, max_size=3),
+    max_leaves=8,
+)
+OBJECTS = st.dictionaries(st.sampled_from(["a", "b", "c", "messages", "temperature"]), VALUES)
+
+
+def turned(value: object) -> object:
+    """The same value, its members in another order."""
+    if isinstance(value, dict):
+        return {name: turned(member) for name, member in reversed(value.items())}
+    return [turned(each) for each in value] if isinstance(value, list) else value
+
+
+@given(OBJECTS, OBJECTS)
+def test_key_is_that_of_the_value_and_of_no_other(one: dict[str, object], other: dict[str, object]) -> None:
+    assert digest_of(one) == digest_of(turned(one))
+    is_same = json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+    assert (digest_of(one) == digest_of(other)) is is_same
 
 
 def test_shared_cache_is_for_all_but_never_crosses_credentials_of_targets() -> None:
