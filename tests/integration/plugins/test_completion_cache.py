@@ -3,136 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-import pytest
 from openai import AsyncOpenAI
 
 from headgate.plugins.api_key import digest
 
-from ...http_client import Answer, Client, client, fetch
-from ...running import WAIT_S, RunningGateway, gateway
-from ...unit.plugins.completion_cache.answers import USAGE, chat, chunk, stream
+from ...http_client import client, fetch
+from ...unit.plugins.completion_cache.answers import USAGE, chat
 from ...upstream import Call, upstream
 from ..proxy.test_health_checks import reload
-
-both_ways = pytest.mark.parametrize("way", ["lane", "reference"])
-CHAT = "/v1/chat/completions"
-PEPPER = "a pepper of the tests"
-MESSAGES: Any = [{"role": "user", "content": "hi"}]
-WHOLE = b"".join(stream())
-
-
-def asking(**more: Any) -> bytes:
-    return json.dumps({"model": "m", "temperature": 0, "messages": MESSAGES, **more}).encode()
-
-
-STREAMED = asking(stream=True)
-
-
-@contextlib.asynccontextmanager
-async def cached(*urls: str, **more: Any) -> AsyncIterator[RunningGateway]:
-    options = {"enabled": True, **more.pop("options", {})}
-    environment: Any = {
-        "PEPPER": PEPPER,
-        **({"HEADGATE_NO_LANE": "1"} if more.pop("way", "lane") == "reference" else {}),
-    }
-    config = {
-        "listeners": [{"address": "127.0.0.1:0"}],
-        "clusters": {f"t{place}": {"endpoints": [url]} for place, url in enumerate(urls)},
-        "plugins": {"completion_cache": more.pop("cache", {}), **more.pop("plugins", {})},
-        "stages": {"cache": ["completion_cache"], "response_head": ["completion_cache"], **more.pop("stages", {})},
-        "admin": {"address": "127.0.0.1:0"},
-        "routes": [
-            {
-                "name": "chat",
-                "match": {"path": CHAT},
-                "kind": "inference",
-                "targets": [f"t{place}" for place in range(len(urls))],
-                "plugins": {"completion_cache": options},
-                **more,
-            }
-        ],
-    }
-    async with gateway(config, **environment) as gate:
-        yield gate
-
-
-def chunked(*pieces: bytes) -> bytes:
-    return b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
-
-
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-END = b"0\r\n\r\n"
-
-
-async def answer(call: Call) -> None:
-    """Answer as a service does: a stream where one is asked for."""
-    if json.loads(call.body).get("stream"):
-        usage = bool(json.loads(call.body).get("stream_options"))
-        await call.send(HEAD + chunked(*stream(has_usage=usage)) + END)
-    else:
-        await call.answer(chat(), "200 OK", "Content-Type: application/json")
-
-
-class Steps:
-    """A stream that goes on as the test says."""
-
-    def __init__(self, pieces: Sequence[bytes] = stream()) -> None:
-        self.pieces = pieces
-        self.gates = [asyncio.Event() for _ in pieces]
-        self.gone = asyncio.Event()
-
-    async def __call__(self, call: Call) -> None:
-        await call.send(HEAD)
-        watch = asyncio.create_task(self._watch(call))
-        for piece, gate in zip(self.pieces, self.gates, strict=True):
-            await gate.wait()
-            await call.send(chunked(piece))
-        await call.send(END)
-        watch.cancel()
-
-    async def _watch(self, call: Call) -> None:
-        await call.gone()
-        self.gone.set()
-
-    def go(self, number: int | None = None) -> None:
-        for gate in self.gates[:number]:
-            gate.set()
-
-
-async def until_events(one: Client, number: int) -> bytes:
-    """Read a head and so many events of a stream."""
-    async with asyncio.timeout(WAIT_S):
-        _, head = await one.head()
-        assert b"chunked" in head.lower()
-        body = b""
-        while body.count(b"\n\n") < number:
-            size = int(await one.reader.readuntil(b"\r\n"), 16)
-            body += (await one.reader.readexactly(size + 2))[:-2]
-    return body
-
-
-async def until_told(gate: RunningGateway, *, followers: int = 0, gone: int = 0) -> None:
-    """Wait until the gateway's metrics tell of so many requests that follow, and fetches without their client."""
-    wanted = [f'headgate_completion_cache_flights{{plugin="completion_cache",client="gone"}} {gone}']
-    if followers:
-        wanted.append(f'headgate_completion_cache_followers{{plugin="completion_cache"}} {followers}')
-    async with asyncio.timeout(WAIT_S):
-        while True:  # it can only be asked for
-            lines = (await fetch_admin(gate)).splitlines()
-            if all(line in lines for line in wanted):
-                return
-            await asyncio.sleep(0.01)
-
-
-async def fetch_admin(gate: RunningGateway) -> str:
-    async with client(gate.admin_port) as connected:
-        connected.writer.write(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        return (await connected.answer("GET")).body.decode()
+from .completions_cached import (
+    CHAT,
+    END,
+    MESSAGES,
+    PEPPER,
+    STREAMED,
+    answer,
+    asking,
+    both_ways,
+    cached,
+    chunked,
+)
 
 
 @both_ways
@@ -176,81 +69,6 @@ def test_hit_says_so_and_names_no_target() -> None:
             assert (second.field("cache-status") or "").startswith("headgate; hit; ttl=")
             assert (first.field("x-headgate-target"), second.field("x-headgate-target")) == ("t0", None)
             assert served.calls[0].fields("accept-encoding") == ["identity"]
-
-    asyncio.run(main())
-
-
-@both_ways
-def test_twenty_at_once_are_one_call_and_get_the_same(way: str) -> None:
-    async def main() -> None:
-        steps = Steps()
-        async with upstream(steps) as served, cached(served.url, way=way) as gate:
-            asks = [asyncio.create_task(fetch(gate.port, "POST", CHAT, STREAMED)) for _ in range(20)]
-            await until_told(gate, followers=19)
-            steps.go(2)
-            late = asyncio.create_task(fetch(gate.port, "POST", CHAT, STREAMED))
-            await until_told(gate, followers=20)
-            steps.go()
-            answers: list[Answer] = await asyncio.gather(*asks, late)
-            assert {each.body for each in answers} == {WHOLE}
-            assert all(each.is_whole for each in answers)
-            assert len(served.calls) == 1
-            await gate.until(lambda: len(gate.log()) == 21)
-            told = [line["cache"] for line in gate.log()]
-            assert sorted(told) == ["collapsed"] * 20 + ["miss"]
-
-    asyncio.run(main())
-
-
-@both_ways
-@pytest.mark.parametrize("num_events", [0, 2])
-def test_leader_that_leaves_is_outlived(num_events: int, way: str) -> None:
-    async def main() -> None:
-        steps = Steps()
-        async with upstream(steps) as served, cached(served.url, way=way) as gate:
-            async with client(gate.port) as leader, client(gate.port) as follower:
-                await leader.send("POST", CHAT, STREAMED)
-                await served.until(lambda: served.calls)
-                await follower.send("POST", CHAT, STREAMED)
-                if num_events:
-                    steps.go(num_events)
-                    await until_events(leader, num_events)
-                await until_told(gate, followers=1)
-                leader.close()
-                await until_told(gate, gone=1)
-                assert not steps.gone.is_set()
-                steps.go()
-                seen = await follower.answer()
-            assert (seen.body, seen.is_whole) == (WHOLE, True)
-            assert len(served.calls) == 1
-            assert (await fetch(gate.port, "POST", CHAT, STREAMED)).field("x-headgate-cache") == "hit"
-            await gate.until(lambda: len(gate.log()) == 3)
-            gone = next(line for line in gate.log() if line["cache"] == "miss")
-            assert gone["error"] == "client_gone"
-
-    asyncio.run(main())
-
-
-@both_ways
-def test_upstream_sees_the_close_once_the_last_has_left(way: str) -> None:
-    async def main() -> None:
-        steps = Steps()
-        async with upstream(steps) as served, cached(served.url, way=way) as gate:
-            async with client(gate.port) as leader, client(gate.port) as follower:
-                await leader.send("POST", CHAT, STREAMED)
-                await served.until(lambda: served.calls)
-                await follower.send("POST", CHAT, STREAMED)
-                steps.go(2)
-                await until_events(leader, 2)
-                await until_events(follower, 2)
-                leader.close()
-                await until_told(gate, gone=1)
-                assert not steps.gone.is_set()
-                follower.close()
-                async with asyncio.timeout(WAIT_S):
-                    await steps.gone.wait()
-            await gate.until(lambda: len(gate.log()) == 2)
-            assert {line["error"] for line in gate.log()} == {"client_gone"}
 
     asyncio.run(main())
 
@@ -326,28 +144,6 @@ def test_body_in_chunks_is_the_same_request() -> None:
             one.writer.write(chunked(asking()[:20], asking()[20:]) + END)
             seen = await one.answer("POST")
             assert (seen.field("x-headgate-cache"), seen.body) == ("hit", chat())
-            assert len(served.calls) == 1
-
-    asyncio.run(main())
-
-
-@both_ways
-def test_slow_follower_holds_nobody_up(way: str) -> None:
-    pieces = [stream()[0], *(chunk({"content": "x" * 60_000}) for _ in range(40)), *stream()[-2:]]
-
-    async def main() -> None:
-        steps = Steps(pieces)
-        async with upstream(steps) as served, cached(served.url, way=way) as gate:
-            async with client(gate.port) as slow:
-                leader = asyncio.create_task(fetch(gate.port, "POST", CHAT, STREAMED))
-                await served.until(lambda: served.calls)
-                await slow.send("POST", CHAT, STREAMED)  # and reads nothing
-                quick = asyncio.create_task(fetch(gate.port, "POST", CHAT, STREAMED))
-                await until_told(gate, followers=2)
-                steps.go()
-                whole = b"".join(pieces)
-                assert (await leader).body == (await quick).body == whole
-                assert (await slow.answer()).body == whole
             assert len(served.calls) == 1
 
     asyncio.run(main())

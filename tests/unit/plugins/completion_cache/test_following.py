@@ -11,7 +11,7 @@ from headgate.plugins.completion_cache.entry import Key
 from headgate.plugins.completion_cache.flight import MAX_FLIGHTS, Flight, Flights
 
 from ....virtual_clock import run
-from .answers import STREAM, chat, chunk, stream, texts_of
+from .answers import STREAM, chat, stream, texts_of
 from .stand import Ask, Origin, Reader, Seen, Stand, streamed
 
 LIVE = streamed(delay_s=1.0, gap_s=1.0)  # four gaps: whole at 5
@@ -249,79 +249,6 @@ def test_tenants_do_not_follow_each_other() -> None:
         asks = [Ask(is_stream=True, tenant=tenant) for tenant in ("t", "u") for _ in range(3)]
         await asyncio.gather(*(stand.ask(ask, LIVE) for ask in asks))
         assert stand.num_forwarded == 2
-
-    run(main())
-
-
-LARGE = [chunk({"content": "x" * 20_000}) for _ in range(12)]
-
-
-def test_slow_clients_hold_nobody_up() -> None:
-    async def main() -> None:
-        stand = Stand()
-        origin = streamed(stream()[0], *LARGE, *stream()[-2:], gap_s=1.0)
-        slow_leader, slow_follower, quick = Reader(is_slow=True), Reader(is_slow=True), Reader()
-        leader = asyncio.create_task(stand.ask(STREAMED, origin, slow_leader))
-        follower = asyncio.create_task(later(0, stand.ask(STREAMED, reader=slow_follower)))
-        seen = await later(0, stand.ask(STREAMED, reader=quick))
-        assert seen.body == b"".join(origin.pieces)
-        assert seen.ended_at == len(origin.pieces) - 1
-        assert not leader.done() and not follower.done()
-        assert (await stand.ask(STREAMED)).verdict == "hit"
-        slow_leader.read_on()
-        slow_follower.read_on()
-        assert (await leader).body == (await follower).body == seen.body
-        assert stand.cache.shelf.memory.reserved_bytes == 0
-
-    run(main())
-
-
-def test_answer_too_large_to_store_goes_on_for_those_who_read_along_and_keep_up() -> None:
-    async def main() -> None:
-        stand = Stand(max_bytes="1MiB", max_entry="100KB")
-        origin = streamed(stream()[0], *LARGE, *stream()[-2:], gap_s=1.0)
-        quick, slow = Reader(), Reader(is_slow=True)
-        leader = asyncio.create_task(stand.ask(STREAMED, origin))
-        follower = asyncio.create_task(later(0, stand.ask(STREAMED, reader=quick)))
-        behind = asyncio.create_task(later(0, stand.ask(STREAMED, reader=slow)))
-        late = await later(8.5, stand.ask(STREAMED))
-        assert late.is_forwarded  # whose beginning is not kept any more
-        whole = b"".join(origin.pieces)
-        assert (await leader).body == (await follower).body == whole
-        slow.read_on()
-        seen = await behind
-        assert seen.error == "truncated"
-        assert whole.startswith(seen.body) and len(seen.body) < len(whole)
-        memory = stand.cache.shelf.memory
-        assert (len(memory), memory.reserved_bytes) == (1, 0)  # the late one's
-
-    run(main())
-
-
-def test_client_that_is_far_behind_is_given_up_for_those_who_keep_up() -> None:
-    async def main() -> None:
-        stand = Stand(max_bytes="1MiB", max_entry="70KB")
-        origin = streamed(stream()[0], *LARGE, *stream()[-2:], gap_s=1.0)
-        slow, quick = Reader(is_slow=True), Reader()
-        leader = asyncio.create_task(stand.ask(STREAMED, origin, slow))
-        seen = await later(0, stand.ask(STREAMED, reader=quick))
-        assert seen.body == b"".join(origin.pieces)
-        assert slow.is_gone and len(slow.body) < 2 * 70_000 + 30_000
-        await asyncio.wait((leader,))
-
-    run(main())
-
-
-def test_budget_is_never_exceeded_by_what_is_collected() -> None:
-    async def main() -> None:
-        stand = Stand(max_bytes=65536, max_entry=16384)
-        origin = streamed(stream()[0], chunk({"content": "x" * 9000}), *stream()[-2:], delay_s=1.0, gap_s=1.0)
-        asks = [stand.ask(Ask({"seed": seed}, is_stream=True), origin) for seed in range(8)]
-        all_seen = await asyncio.gather(*asks)
-        assert {seen.body for seen in all_seen} == {b"".join(origin.pieces)}
-        memory = stand.cache.shelf.memory
-        assert memory.reserved_bytes == 0 and memory.used_bytes <= 65536
-        assert 1 <= len(memory) < 8
 
     run(main())
 
