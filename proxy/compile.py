@@ -6,6 +6,7 @@ import hashlib
 import inspect
 import random
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from ..ext.route_table import RouteTable
@@ -20,13 +21,14 @@ from .endpoints import endpoint_of
 from .exchange.exchange import RouteView
 from .exchange.plan import FallbackRule, HedgeRule, HoldRule, RetryRule, Timeouts
 from .guards import Guard, guarded
+from .hook_timing import hook_seconds, timed
 from .hooks import make, manager
 from .hookspecs import STAGES, ModelInfo, Setup
-from .observe.metrics import Counter, Registry
+from .observe.metrics import Counter, Histogram, Registry
 from .plugin_close import close_plugin
 from .plugin_error import PluginError
 from .plugin_types import PluginTypes
-from .snapshot import FieldEdits, RouteProgram, Snapshot
+from .snapshot import Draw, FieldEdits, RouteProgram, Snapshot
 from .stages import Chain, Hook, count_of_failures
 from .upstream.cluster import Cluster, ClusterSettings
 from .upstream.health.breaker import BreakerSettings
@@ -55,6 +57,7 @@ def build(config: Config, types: PluginTypes, registry: Registry, previous: Snap
     failures = registry.register(count_of_failures())
     hooks = {name: _guarded_hooks(name, instance, config, failures) for name, instance in instances.items()}
     programs = tuple(_program(route, config, hooks) for route in config.routes)
+    seconds = registry.register(hook_seconds())
     return Snapshot(
         config=config,
         version=previous.version + 1 if previous else 1,
@@ -63,7 +66,16 @@ def build(config: Config, types: PluginTypes, registry: Registry, previous: Snap
         clusters=_clusters(config, previous, types.counting.num_workers),
         instances=instances,
         models=models,
+        draw=_draw(programs, seconds, config.observe.time_hooks_every),
     )
+
+
+def _draw(programs: tuple[RouteProgram, ...], seconds: Histogram, every: int) -> Draw | None:
+    """Return what leads one exchange of about `every` by hooks that are timed; 0: none is."""
+    if not every:
+        return None
+    # By chance, or a rhythm among the requests could keep some of them from being drawn.
+    return Draw(tuple(timed(program, seconds) for program in programs), partial(random.randrange, 1, 2 * every))
 
 
 def _instances(

@@ -7,7 +7,8 @@ whose settings did not change, and plugin instances whose configuration did not,
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -71,11 +72,24 @@ class RouteProgram:
         return self.replay == "safe"
 
 
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """Programs that some exchanges are led by in place of those at the same places, which do the same.
+
+    `gap` draws how many exchanges there are from one of them to the next.
+    """
+
+    programs: tuple[RouteProgram, ...]
+    gap: Callable[[], int]
+
+
 class Snapshot:
     """One configuration in force. `num_exchanges` still use it, `num_behind` of them without a client."""
 
     __slots__ = (
+        "_draw",
         "_is_path_free",
+        "_num_undrawn",
         "clusters",
         "config",
         "instances",
@@ -96,6 +110,7 @@ class Snapshot:
         clusters: Mapping[str, Cluster],
         instances: Mapping[str, Any],
         models: Mapping[str, Groups],
+        draw: Draw | None = None,
     ) -> None:
         self.config = config
         self.version = version
@@ -106,7 +121,14 @@ class Snapshot:
         self.models = models
         self.num_exchanges = 0
         self.num_behind = 0
+        self._draw = draw
+        self._num_undrawn: float = draw.gap() if draw is not None else math.inf  # until the next that is drawn
         self._is_path_free = all(route.match.path == "/{*rest}" for route in config.routes)
+
+    @property
+    def every_program(self) -> tuple[RouteProgram, ...]:
+        """All that `match` may return."""
+        return self.programs + self._draw.programs if self._draw is not None else self.programs
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin what clusters do by themselves. Harmless for those that were carried over, which go on."""
@@ -123,12 +145,20 @@ class Snapshot:
             path = "/"
         found = self.table.match(request.host, path, request.method, request.fields)
         if found is not None:
-            return self.programs[found.index], found.params
+            self._num_undrawn -= 1
+            return self.programs[found.index] if self._num_undrawn else self._drawn(found.index), found.params
         allowed = self.table.allowed_methods(request.host, path)
         if allowed and request.method not in allowed:
             allow = ", ".join(sorted(allowed)).encode()
             raise GatewayError("method_not_allowed", f"allowed: {allow.decode()}", fields=((b"Allow", allow),))
         raise GatewayError("route_not_found", f"no route for {request.method} {request.host} {request.path}")
+
+    def _drawn(self, index: int) -> RouteProgram:
+        """Return the program of an exchange that is drawn."""
+        if self._draw is None:
+            raise RuntimeError("expected no exchange to be drawn")
+        self._num_undrawn = self._draw.gap()
+        return self._draw.programs[index]
 
     def check_targets(self, groups: Groups) -> None:
         """Refuse what a route plugin names and the configuration does not. Raises: GatewayError."""

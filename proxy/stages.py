@@ -94,6 +94,16 @@ class Chain:
         return self.is_used
 
     @property
+    def stage(self) -> str:
+        """Whose hooks they are."""
+        return self._stage
+
+    @property
+    def hooks(self) -> tuple[Hook, ...]:
+        """The hooks, in order."""
+        return self._hooks
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The plugins of this stage, in order."""
         return tuple(hook.plugin for hook in self._hooks)

@@ -11,6 +11,7 @@ from .files import LogDestination
 from .schema_cluster import Cluster
 from .schema_guards import Guards
 from .schema_listener import Admin, Listener
+from .schema_observe import Observe
 from .schema_plugins import PluginConfig, StageLists
 from .schema_route import Model, RouteConfig
 from .section import ModelName, Name, Section, empty_mapping, frozen_mapping
@@ -68,6 +69,7 @@ class Config(Section):
         default="-",
         description="Where a line for each exchange goes: `off`, `-` (standard output), or the path of a file.",
     )
+    observe: Observe = Field(default=Observe(), description="What is measured of some exchanges only.")
     drain: Duration = Field(default=30.0, description="Time that open exchanges have to end after SIGTERM.")
 
     def plugins_of(self, route: RouteConfig) -> Mapping[str, tuple[str, ...]]:

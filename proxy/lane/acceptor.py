@@ -205,7 +205,7 @@ class LaneAcceptor(Acceptor):
 
     def _learn(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        self._inline = {id(program): is_inline(program) for program in snapshot.programs}
+        self._inline = {id(program): is_inline(program) for program in snapshot.every_program}
         self._shapes, self._clusters, self._courses = {}, snapshot.clusters, Courses(snapshot.clusters)
 
     def _read_told(self, exchange: Exchange, arrived: Arrived) -> None:

@@ -27,6 +27,7 @@ from headgate.proxy.exchange.message import Request
 from headgate.proxy.exchange.plan import CAUSES
 from headgate.proxy.exchange.priority import PRIORITIES
 from headgate.proxy.exchange.states import State
+from headgate.proxy.hook_timing import hook_seconds
 from headgate.proxy.hooks import load_type
 from headgate.proxy.hookspecs import STAGES, Hookspecs
 from headgate.proxy.observe.access_log import AccessLog
@@ -154,6 +155,7 @@ def test_every_metric_of_the_core_is_documented() -> None:
     Observer(registry, AccessLog("off"))
     register_gauges(registry, dict, float)
     registry.register(count_of_failures())
+    registry.register(hook_seconds())
     assert rows(text_of("docs/operations.md"), "metric") == [
         [metric.name, metric.kind, ", ".join(metric.label_names) or "-", metric.help_text] for metric in metrics
     ]
