@@ -1,4 +1,4 @@
-"""`headgate plugins`: list the installed plugins, tell what to pin one to, begin a new one.
+"""`headgate plugins`: list the installed plugins, pin one, begin a new one, measure what those of a configuration cost.
 
 What a command needs is imported when it runs, as in `serve`.
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..plugin_error import PluginError
+from . import plugin_prices
 from .scaffold import KINDS
 from .scaffold.package import files_of, names_of, write
 from .usage_error import UsageError
@@ -18,7 +19,7 @@ from .usage_error import UsageError
 
 def add_commands(commands: Any) -> None:
     """Add `plugins` with its actions; without one it lists."""
-    plugins = commands.add_parser("plugins", help="list the installed plugins, pin one, or begin a new one")
+    plugins = commands.add_parser("plugins", help="list the installed plugins, pin one, begin a new one, or measure some")
     plugins.set_defaults(run=run_list, config=None)
     actions = plugins.add_subparsers(title="actions", metavar="ACTION")
     listed = actions.add_parser("list", help="list the plugins: name, distribution, version, stages, where it is used")
@@ -35,6 +36,7 @@ def add_commands(commands: Any) -> None:
         "--into", metavar="FOLDER", type=Path, default=Path(), help="where its folder goes (default: here)"
     )
     new.set_defaults(run=run_new)
+    plugin_prices.add_action(actions)
 
 
 def run_list(options: argparse.Namespace) -> int:
