@@ -37,7 +37,7 @@ gpu:
 	PYTHONPATH=build/gpu:. $(PYTHON) -m bench.kernels $(ARGS)
 
 test-servers: $(VENV)/.dev
-	@for need in curl; do command -v $$need >/dev/null || { echo "missing: $$need; run: sudo apt-get install -y curl"; exit 1; }; done
+	@for need in curl redis-server; do command -v $$need >/dev/null || { echo "missing: $$need; run: sudo apt-get install -y curl redis-server"; exit 1; }; done
 	$(BIN)/pytest -q tests/servers $(ARGS)
 
 setup: $(VENV)/.dev

@@ -51,6 +51,12 @@ def hit(ttl_s: int) -> Pair:
     return _CACHE_STATUS, b"headgate; hit; ttl=%d" % ttl_s
 
 
+@lru_cache(maxsize=_REMEMBERED)
+def hit_elsewhere(ttl_s: int) -> Pair:
+    """Return the field that says the same of an answer that the second level had."""
+    return _CACHE_STATUS, b"headgate; hit; ttl=%d; detail=second" % ttl_s
+
+
 def forwarded(why: str, parameters: str) -> Pair:
     """Return the field that says why the request went on, and what became of the answer."""
     return _CACHE_STATUS, f"headgate; fwd={why}{parameters}".encode()

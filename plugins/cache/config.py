@@ -10,6 +10,7 @@ from ...ext.cache_core import Policy
 from ...proxy.config.section import Flag, Section, Whole
 from ...proxy.config.units import ByteSize, Duration
 from ...proxy.config.wording import FieldError
+from .second.config import SecondConfig
 
 FieldName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$", to_lower=True)]
 
@@ -73,6 +74,9 @@ class CacheConfig(Section):
     )
     max_followers: Annotated[Whole, Field(ge=1, le=100_000)] = Field(
         default=256, description="How many requests may wait for one fetch; one more fetches by itself."
+    )
+    second: SecondConfig | None = Field(
+        default=None, description="A Redis in which several instances find each other's answers."
     )
 
     @model_validator(mode="after")

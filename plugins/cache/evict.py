@@ -24,6 +24,11 @@ def meant_by(arguments: Mapping[str, str]) -> Callable[[Key], bool]:
     return lambda key: all(is_meant(key) for is_meant in tests)
 
 
+def uri_meant(arguments: Mapping[str, str]) -> Uri | None:
+    """Return the one URI that sound arguments are about; None where it may be several."""
+    return _absolute("url", arguments["url"]) if "url" in arguments else None
+
+
 def _of_url(value: str) -> Callable[[Key], bool]:
     uri = _absolute("url", value)
     return lambda key: key.uri == uri

@@ -59,10 +59,10 @@ class Filling:
     """Collects one answer; stores it once it is known to be whole. `flight` is the one that it leads, if any.
 
     `reason` says why the answer is not stored. Exactly one of `commit` and `discard` is called; nothing is kept
-    after either, nor after `begin` or `write` returned False.
+    after either, nor after `begin` or `write` returned False. `keep_too` is given what was stored.
     """
 
-    __slots__ = ("_body", "_draft", "_flight", "_length", "_room", "_shelf", "_state", "reason", "wanted")
+    __slots__ = ("_body", "_draft", "_flight", "_length", "_room", "_shelf", "_state", "keep_too", "reason", "wanted")
 
     def __init__(self, shelf: Shelf, wanted: Wanted, flight: Flight | None) -> None:
         self._shelf = shelf
@@ -74,6 +74,7 @@ class Filling:
         self._length: int | None = None
         self._room = 0
         self.reason: str | None = None
+        self.keep_too: Callable[[Entry], None] | None = None
         wanted.selector.keep()
         shelf.open.add(self)
 
@@ -81,6 +82,22 @@ class Filling:
     def is_taking(self) -> bool:
         """Whether the answer is stored if it turns out whole."""
         return self._state in (_State.TAKING, _State.GIVEN)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more comes of it."""
+        return self._state is _State.ENDED
+
+    def find(self, entry: Entry) -> None:
+        """Store an answer that was found elsewhere, unless the URI has changed meanwhile, or there is a newer one."""
+        known = self._shelf.memory.select(entry.key, self.wanted.selector)
+        if self._state is _State.NEW and (known is None or known.expires_at < entry.expires_at):
+            self._shelf.memory.put(entry, self.wanted.now())
+
+    def settle(self) -> None:
+        """The answer is there already: nothing is fetched."""
+        if self._state is not _State.ENDED:
+            self._end(None, Landing.STORED)
 
     def renew(self, response: Response) -> bool:
         """Take a stored answer that was confirmed, whole: of what is sent to the client nothing more is wanted."""
@@ -129,11 +146,8 @@ class Filling:
             self._refuse("stale", is_lasting=True)
         elif not self._shelf.memory.put(entry, now):
             self._refuse("no-room", is_lasting=False)
-        elif entry.expires_at > now:
-            self._end(None, Landing.STORED)
         else:
-            self._mark()  # each is to have it confirmed for itself
-            self._end(None, Landing.ALONE)
+            self._stored(entry, now)
 
     def discard(self) -> None:
         """Forget what was collected; whoever waits for it looks for another leader."""
@@ -144,6 +158,15 @@ class Filling:
         """The URI has changed meanwhile: this answer may be the old one."""
         if self._state is not _State.ENDED:
             self._end("invalidated", Landing.LEADERLESS)
+
+    def _stored(self, entry: Entry, now: float) -> None:
+        if self.keep_too is not None:
+            self.keep_too(entry)
+        if entry.expires_at > now:
+            self._end(None, Landing.STORED)
+        else:
+            self._mark()  # each is to have it confirmed for itself
+            self._end(None, Landing.ALONE)
 
     def _append(self, piece: bytes) -> None:
         # Pieces can be tiny and many: a list of them would cost far more than their bytes.

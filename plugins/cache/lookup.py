@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ...proxy.exchange.exchange import Exchange
 from . import rules
@@ -14,11 +15,17 @@ from .key import Key
 from .vary import Selector
 
 
+class Search(NamedTuple):
+    """The second level is to be asked first, as the leader of a fetch of `key`; None: for one request alone."""
+
+    key: tuple[object, ...] | None
+
+
 @dataclass(slots=True)
 class Lookup:
     """A request on its way through the cache. `why` is its reason to be forwarded, in the words of RFC 9211.
 
-    `entry` is the stored answer that it selects, of the age `age_s`.
+    `entry` is the stored answer that it selects, of the age `age_s`; `adopted` is what the second level gave for it.
     """
 
     exchange: Exchange
@@ -31,6 +38,7 @@ class Lookup:
     age_s: float = 0.0
     is_collapsed: bool = False
     filling: Filling | None = None
+    adopted: Entry | None = None
     is_answered: bool = False  # from what is stored, with its Cache-Status
 
     def may_have_stale(self, entry: Entry) -> bool:

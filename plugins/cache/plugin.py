@@ -6,22 +6,23 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from ...ext.cache_core import Reason
 from ...proxy.exchange.exchange import Exchange
 from ...proxy.exchange.message import Response
 from ...proxy.hookspecs import Setup, hookimpl
-from ...proxy.observe.metrics import Gauge, Registry
+from ...proxy.observe.metrics import Counter, Gauge, Registry
 from ...proxy.verdicts import Hit, Miss
 from . import answers, rules
 from .asked import has_credential, read_asked
 from .config import CacheConfig, CacheRouteOptions
 from .entry import Entry
-from .evict import meant_by
+from .evict import meant_by, uri_meant
 from .filling import Filling, Policy, Wanted
 from .flight import Flight, Flights, Landing
 from .key import key_of, related_uris, uri_of
-from .lookup import Lookup
+from .lookup import Lookup, Search
 from .memory import Memory
 from .renewal import unset_condition
 from .revision import HeadStore, Revision
@@ -29,12 +30,15 @@ from .shelf import OpenFillings, Shelf
 from .vary import Selector
 from .watcher import Watcher
 
+if TYPE_CHECKING:
+    from .second.level import Second
+
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 _DEFAULT = CacheRouteOptions()
 
 
 class Cache:
-    """A shared cache in memory (RFC 9111) for GET and HEAD."""
+    """A shared cache (RFC 9111) for GET and HEAD: in memory, and in a Redis behind it where one is configured."""
 
     Config = CacheConfig
     RouteOptions = CacheRouteOptions
@@ -56,19 +60,36 @@ class Cache:
             OpenFillings(),
             wall,
         )
+        told = "What the second level was asked and told."
+        self._second_total = Counter("headgate_cache_second", told, ("plugin", "operation", "result"))
+        self._second: Second | None = None
 
     @hookimpl
     def headgate_configure(self, setup: Setup) -> None:
-        """Take the entries of the instance that this one replaces.
+        """Take the entries of the instance that this one replaces, and its second level where it is the same.
 
         Both work on the same store for a while: an unsafe request that began under the old settings still invalidates.
         """
         self._name = setup.name
-        if isinstance(setup.previous, Cache):
-            self.shelf = setup.previous.shelf
+        previous = setup.previous if isinstance(setup.previous, Cache) else None
+        if previous is not None:
+            self.shelf = previous.shelf
             config = self._config
             self.shelf.memory.resize(config.max_bytes, config.max_variants, config.eviction)
             self.shelf.flights.max_followers = config.max_followers
+        if self._config.second is not None:
+            from .second.opening import open_second  # needs redis-py, as nothing else here does
+
+            own, their = self._config, None if previous is None else previous._config
+            known = None if previous is None else previous._second
+            self._second = open_second(own, their, known, self.shelf.wall, self._note_second)
+            self.shelf.seconds.append(self._second)
+
+    def close(self) -> None:
+        """End with the gateway, or the configuration."""
+        if self._second is not None:
+            self.shelf.seconds.remove(self._second)
+            self._second.close()
 
     @hookimpl
     def headgate_metrics(self, registry: Registry) -> None:
@@ -81,16 +102,27 @@ class Cache:
         left = show(Gauge("headgate_cache_evicted_entries", "Answers that have left the cache.", ("plugin", "reason")))
         for reason in Reason:
             left.set(partial(self._num_left, reason), self._name, reason.name.lower())
+        second = self._second
+        if second is not None:
+            self._second_total = show(self._second_total)
+            queued = show(Gauge("headgate_cache_second_queued_bytes", "Answers on their way to Redis.", ("plugin",)))
+            queued.set(lambda: second.queued_bytes, self._name)
+
+    def _note_second(self, operation: str, result: str) -> None:
+        self._second_total.add(self._name, operation, result)
 
     def operate(self, action: str, arguments: Mapping[str, str]) -> Mapping[str, object]:
         """Answer an operator's call: `evict`. Raises: ValueError. Cost: linear in what is stored."""
         if action != "evict":
             raise ValueError(f"expected the action `evict`, got {action!r}")
-        return {"evicted": self.shelf.evict(meant_by(arguments))}
+        return {"evicted": self.shelf.evict(meant_by(arguments), uri_meant(arguments))}
 
     @hookimpl
     def headgate_cache(self, exchange: Exchange) -> Hit | Miss | Awaitable[Hit | Miss] | None:
-        """Answer from the store, or have the answer stored. Waits only for another request that fetches the same."""
+        """Answer from the store, or have the answer stored.
+
+        Waits only for another request that fetches the same, and for the second level.
+        """
         request = exchange.request
         if request.method not in _SAFE:
             exchange.state[Cache] = "method"
@@ -112,7 +144,7 @@ class Cache:
         if verdict is not None:
             return verdict
         found = self._fetch(lookup)
-        return self._follow(lookup, found) if isinstance(found, Flight) else found
+        return self._wait(lookup, found) if isinstance(found, Flight | Search) else found
 
     @hookimpl
     def headgate_response_head(self, exchange: Exchange, response: Response) -> None:
@@ -160,14 +192,18 @@ class Cache:
     def _hit(self, lookup: Lookup, entry: Entry, behind: Callable[[Exchange], Miss | None] | None = None) -> Hit:
         exchange, age_s = lookup.exchange, lookup.age_s
         self.shelf.memory.touch(entry, exchange.now())
-        if lookup.is_collapsed:
+        if entry is lookup.adopted:
+            field, status = answers.hit_elsewhere(int(entry.lifetime_s - age_s)), "hit"
+        elif lookup.is_collapsed:
             field, status = answers.forwarded("uri-miss", "; collapsed"), "collapsed"
         else:
             field, status = answers.hit(int(entry.lifetime_s - age_s)), "hit"
         return Hit(answers.from_entry(entry, lookup.asked, exchange.request.method, age_s, field), status, behind)
 
-    def _fetch(self, lookup: Lookup) -> Hit | Miss | Flight:
+    def _fetch(self, lookup: Lookup) -> Hit | Miss | Flight | Search:
         """Lead, or go alone; return the fetch to follow where another request has begun it.
+
+        With a second level, return what is to be done with it before.
 
         A stale answer that may be given meanwhile is, and a newer one fetched behind it.
         """
@@ -176,13 +212,16 @@ class Cache:
         if lookup.entry is not None and lookup.may_have_stale(lookup.entry):
             behind = None if flights.of(key) is not None else partial(self._renew_behind, lookup, key)
             return self._hit(lookup, lookup.entry, behind)
-        if lookup.why == "request" or not self._config.single_flight or flights.is_marked(key, now):
+        if flights.is_marked(key, now):
             return self._miss(lookup, None)
+        if lookup.why == "request" or not self._config.single_flight:
+            return self._miss(lookup, None) if self._second is None else Search(None)
         flight = flights.of(key)
         if flight is None:
             # What answers a condition of this request answers no other.
-            return self._miss(lookup, None if lookup.asked.is_conditional else flights.lead(key, now))
-        if not flights.may_follow(flight, self._until(lookup, flight), now):
+            leads = None if lookup.asked.is_conditional else key
+            return Search(leads) if self._second is not None else self._miss(lookup, self._lead(lookup, leads))
+        if not flights.may_follow(flight, self._until(lookup, flight.started_at), now):
             return self._miss(lookup, None)
         return flight
 
@@ -195,42 +234,75 @@ class Cache:
         renewing = replace(lookup, exchange=own, selector=Selector(own.request.fields, self._normalised), filling=None)
         return self._miss(renewing, flight)
 
-    async def _follow(self, lookup: Lookup, flight: Flight) -> Hit | Miss:
-        """Wait for another request's fetch, and for the next where nothing came of it."""
+    def _lead(self, lookup: Lookup, key: tuple[object, ...] | None) -> Flight | None:
+        return None if key is None else self.shelf.flights.lead(key, lookup.exchange.now())
+
+    async def _wait(self, lookup: Lookup, found: Flight | Search) -> Hit | Miss:
+        """Wait for another request's fetch, and for the next where nothing came of it; or for the second level."""
         latest = lookup.exchange.now() + self._config.max_wait
         while True:  # to `latest`: every turn waits, for a fetch that another request began
-            until = min(latest, self._until(lookup, flight))
-            if await self.shelf.flights.follow(flight, until) is Landing.ALONE:
+            if isinstance(found, Search):
+                flight = None if found.key is None else self.shelf.flights.of(found.key)
+                if flight is None:
+                    return await self._search(lookup, self._lead(lookup, found.key))
+                found = flight  # somebody was faster
+            until = min(latest, self._until(lookup, found.started_at))
+            if await self.shelf.flights.follow(found, until) is Landing.ALONE:
                 return self._miss(lookup, None)
             lookup.is_collapsed = True
             verdict = self._answer(lookup)
             if isinstance(verdict, Hit):
                 return verdict
-            found = self._fetch(lookup)
-            if not isinstance(found, Flight):
-                return found
-            flight = found
+            next_found = self._fetch(lookup)
+            if isinstance(next_found, Hit | Miss):
+                return next_found
+            found = next_found
+
+    async def _search(self, lookup: Lookup, flight: Flight | None) -> Hit | Miss:
+        """Look in the second level, for all who follow; go on to the target where it has nothing of use."""
+        filling, second = self._filling(lookup, flight), self._second
+        assert second is not None
+        is_over = False
+        try:
+            found = await second.look(lookup.key, lookup.selector, self._until(lookup, lookup.exchange.now()))
+            is_over = True
+        finally:
+            if not is_over:
+                filling.discard()
+        if filling.is_over:  # the URI has changed meanwhile: what was found may be of before
+            return self._miss(lookup, None)
+        if found.seen is not None:
+            filling.keep_too = partial(second.offer, seen=found.seen)
+        if found.entry is not None:
+            filling.find(found.entry)
+            lookup.adopted = found.entry
+        verdict = self._answer(lookup)
+        if not isinstance(verdict, Hit):
+            return self._forward(lookup, filling)
+        filling.settle()
+        return verdict
 
     def _flight_key(self, lookup: Lookup) -> tuple[object, ...]:
         """Return what requests for the same answer share, as far as that is known before the answer."""
         newest = self.shelf.memory.newest(lookup.key)
         return (lookup.key, lookup.selector.of(name for name, _ in newest.vary) if newest is not None else ())
 
-    def _until(self, lookup: Lookup, flight: Flight) -> float:
+    def _until(self, lookup: Lookup, began_at: float) -> float:
         """Return how long to wait: the other half of the request's time is for its own fetch."""
         now = lookup.exchange.now()
-        return min(flight.started_at + self._config.max_wait, now + (lookup.exchange.deadline - now) / 2)
+        return min(began_at + self._config.max_wait, now + (lookup.exchange.deadline - now) / 2)
 
     def _miss(self, lookup: Lookup, flight: Flight | None) -> Miss:
+        return self._forward(lookup, self._filling(lookup, flight))
+
+    def _forward(self, lookup: Lookup, filling: Filling) -> Miss:
         exchange, entry = lookup.exchange, lookup.entry
-        lookup.filling = filling = self._filling(lookup, flight)
+        lookup.filling = filling
         exchange.state[Cache] = lookup
-        if entry is None:
-            return Miss(filling)
-        return Miss(filling, revise=Revision(self.shelf.memory, lookup, entry, filling, self.shelf.wall))
+        return Miss(filling) if entry is None else Miss(filling, revise=Revision(self.shelf, lookup, entry, filling))
 
     def _head_store(self, lookup: Lookup, entry: Entry) -> HeadStore:
-        return HeadStore(self.shelf.memory, entry, self._filling(lookup, None))
+        return HeadStore(self.shelf, entry, self._filling(lookup, None))
 
     def _filling(self, lookup: Lookup, flight: Flight | None) -> Filling:
         exchange, config = lookup.exchange, self._config

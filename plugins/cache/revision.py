@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from ...proxy.errors import GatewayError, Source
 from ...proxy.exchange.message import Response
 from ...proxy.verdicts import Hit, Miss
@@ -11,8 +9,8 @@ from . import answers, rules
 from .entry import Entry, Pair
 from .filling import Filling, stored_fields
 from .lookup import Lookup
-from .memory import Memory
 from .renewal import is_about, is_of_other_length, is_shown_whole, renewed, set_condition
+from .shelf import Shelf
 
 # RFC 5861 §4: what counts as an error.
 _FAILURES = frozenset((500, 502, 503, 504))
@@ -21,21 +19,17 @@ _FAILURES = frozenset((500, 502, 503, 504))
 class Revision:
     """Asks for a stored answer again on a condition, and has the last word on what comes of it.
 
-    `wall` is the wall clock. Made before the request goes on; called once, or twice where the first answer was of no
-    use.
+    Made before the request goes on; called once, or twice where the first answer was of no use.
     """
 
-    __slots__ = ("_asked_at", "_client_fields", "_entry", "_filling", "_is_validating", "_lookup", "_memory", "_wall")
+    __slots__ = ("_asked_at", "_client_fields", "_entry", "_filling", "_is_validating", "_lookup", "_shelf")
 
-    def __init__(
-        self, memory: Memory, lookup: Lookup, entry: Entry, filling: Filling, wall: Callable[[], float]
-    ) -> None:
+    def __init__(self, shelf: Shelf, lookup: Lookup, entry: Entry, filling: Filling) -> None:
         request = lookup.exchange.request
-        self._memory = memory
+        self._shelf = shelf
         self._lookup = lookup
         self._entry = entry
         self._filling = filling
-        self._wall = wall
         self._asked_at = lookup.exchange.now()
         self._client_fields = request.fields.copy()
         self._is_validating = set_condition(request.fields, entry)
@@ -53,11 +47,11 @@ class Revision:
         """Give the stored answer with its new fields, and have it stored so."""
         entry = self._entry
         response = renewed(entry, found.fields)
-        if not self._memory.holds(entry):
+        if not self._shelf.memory.holds(entry):
             self._filling.spoil()  # another request has brought a newer one meanwhile, or it was given up
         elif not self._filling.renew(response):
-            self._memory.remove(entry)  # its new fields forbid to keep it
-        now, wall_s = self._lookup.exchange.now(), self._wall()
+            self._shelf.give_up(entry)  # its new fields forbid to keep it
+        now, wall_s = self._lookup.exchange.now(), self._shelf.wall()
         answer = rules.Answer(response.status, response.fields)
         age_s = rules.initial_age_s(answer, wall_s, now - self._asked_at)
         fields = stored_fields(response.fields.raw, rules.date_s(answer, wall_s))
@@ -67,7 +61,7 @@ class Revision:
 
     def _again(self) -> Miss:
         """What is confirmed is not what is stored: ask as the client did."""
-        self._memory.remove(self._entry)
+        self._shelf.give_up(self._entry)
         self._is_validating = False
         self._lookup.exchange.request.fields.raw = self._client_fields.raw
         return Miss(self._filling)
@@ -91,17 +85,17 @@ class Revision:
 class HeadStore:
     """Sees the answer to a HEAD: what it shows renews the stored answer, or gives it up. Source: RFC 9111 §4.3.5."""
 
-    __slots__ = ("_entry", "_filling", "_memory")
+    __slots__ = ("_entry", "_filling", "_shelf")
 
-    def __init__(self, memory: Memory, entry: Entry, filling: Filling) -> None:
-        self._memory = memory
+    def __init__(self, shelf: Shelf, entry: Entry, filling: Filling) -> None:
+        self._shelf = shelf
         self._entry = entry
         self._filling = filling
 
     def begin(self, response: Response) -> bool:
         """Compare; return whether the stored answer is renewed."""
         entry = self._entry
-        if response.status != 200 or entry.status != 200 or not self._memory.holds(entry):
+        if response.status != 200 or entry.status != 200 or not self._shelf.memory.holds(entry):
             return False
         if is_shown_whole(entry, response) and self._filling.renew(renewed(entry, response.fields)):
             return True
@@ -110,7 +104,7 @@ class HeadStore:
             or is_of_other_length(entry, response)
             or not is_about(entry, response.fields)
         ):
-            self._memory.remove(entry)
+            self._shelf.give_up(entry)
         return False
 
     def write(self, piece: bytes) -> bool:

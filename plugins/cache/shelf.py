@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from .entry import Entry
 from .flight import Flights
 from .key import Key, Uri
 from .memory import Memory
 
 if TYPE_CHECKING:
     from .filling import Filling
+    from .second.level import Second
 
 
 class OpenFillings:
@@ -59,25 +61,41 @@ class OpenFillings:
 class Shelf:
     """Entries, fetches under way, answers being collected: what outlives a change of the settings.
 
-    `wall` is the wall clock, in seconds since the epoch.
+    `wall` is the wall clock, in seconds since the epoch. `seconds` are the second levels of all instances that use this
+    shelf: what is given up here is given up there.
     """
 
     memory: Memory
     flights: Flights
     open: OpenFillings
     wall: Callable[[], float]
+    seconds: list[Second] = field(default_factory=list)
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing that an unsafe request could invalidate."""
-        return not (self.open or len(self.memory))
+        return not (self.open or len(self.memory) or self.seconds)
 
     def invalidate(self, uri: Uri) -> None:
         """Forget every answer of a URI, and those on their way. Source: RFC 9111 §4.4."""
         self.memory.invalidate(uri)
         self.open.spoil(uri)
+        self._forget(uri)
 
-    def evict(self, is_meant: Callable[[Key], bool]) -> int:
-        """Forget every answer under a key that is meant, and those on their way; return how many were stored."""
+    def evict(self, is_meant: Callable[[Key], bool], uri: Uri | None) -> int:
+        """Forget every answer under a key that is meant, and those on their way; return how many were stored.
+
+        Second levels forget all of `uri`; everything, where it is None.
+        """
         self.open.spoil_all(is_meant)
+        self._forget(uri)
         return self.memory.evict(is_meant)
+
+    def give_up(self, entry: Entry) -> None:
+        """Forget one answer, which is known to be wrong. Second levels forget all of its URI."""
+        self.memory.remove(entry)
+        self._forget(entry.key.uri)
+
+    def _forget(self, what: Uri | None) -> None:
+        for second in self.seconds:
+            second.forget(what)

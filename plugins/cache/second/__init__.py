@@ -1,0 +1,1 @@
+"""The cache's second level: a Redis that several instances share."""

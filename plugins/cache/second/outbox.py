@@ -1,0 +1,118 @@
+"""What is to be told to Redis: answers to keep, and what to forget."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextvars import Context
+from dataclasses import dataclass
+
+from ....proxy.tasks import spawn
+from ..entry import Entry
+from ..key import Uri
+from .value import Seen
+
+MAX_FORGOTTEN = 1024
+RETRY_S = 1.0
+
+Forgotten = Uri | None  # None: everything
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """An answer to keep, in the generations in which it was asked for."""
+
+    entry: Entry
+    seen: Seen
+
+
+class Outbox:
+    """Tells Redis in the background: first what to forget, for as long as that takes, then what to keep.
+
+    What is to be kept is dropped where there is no room for it, or where Redis does not learn what to forget. Nothing
+    to forget is ever dropped: where too many are to be, everything is.
+    """
+
+    def __init__(
+        self, keep: Callable[[Parcel], Awaitable[None]], forget: Callable[[Forgotten], Awaitable[bool]], max_bytes: int
+    ) -> None:
+        """`forget` returns whether it is done; it is called again until it is."""
+        self._keep = keep
+        self._forget = forget
+        self._max_bytes = max_bytes
+        self._parcels: deque[Parcel] = deque()
+        self._forgotten: dict[Forgotten, int] = {}  # with a number of its own each time it is to be forgotten
+        self._num_forgotten = 0
+        self._task: asyncio.Task[None] | None = None
+        self._is_closed = False
+        self.held_bytes = 0
+
+    @property
+    def forgotten(self) -> tuple[Forgotten, ...]:
+        """What Redis has yet to forget."""
+        return tuple(self._forgotten)
+
+    def is_forgotten(self, uri: Uri) -> bool:
+        """Whether Redis has yet to forget a URI: what it has of it is not to be used."""
+        return bool(self._forgotten) and (uri in self._forgotten or None in self._forgotten)
+
+    def put(self, parcel: Parcel) -> bool:
+        """Have an answer kept; return False where there is no room."""
+        if self._is_closed or self.held_bytes + parcel.entry.size_bytes > self._max_bytes:
+            return False
+        self.held_bytes += parcel.entry.size_bytes
+        self._parcels.append(parcel)
+        self._begin()
+        return True
+
+    def forget(self, what: Forgotten) -> None:
+        """Have a URI forgotten, or everything."""
+        self._num_forgotten += 1
+        if what is None or len(self._forgotten) >= MAX_FORGOTTEN or None in self._forgotten:
+            self._forgotten = {None: self._num_forgotten}
+        else:
+            self._forgotten[what] = self._num_forgotten
+        self._begin()
+
+    def drop(self) -> int:
+        """Give up what is to be kept; return how many answers that were."""
+        num_dropped = len(self._parcels)
+        while self._parcels:
+            self._next()
+        return num_dropped
+
+    def close(self) -> None:
+        """Tell nothing more."""
+        self._is_closed = True
+        self.drop()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _begin(self) -> None:
+        if self._task is None and not self._is_closed:
+            self._task = spawn(self._work(), "cache-second", Context())
+
+    def _next(self) -> Parcel:
+        parcel = self._parcels.popleft()
+        self.held_bytes -= parcel.entry.size_bytes
+        return parcel
+
+    async def _work(self) -> None:
+        try:
+            while self._forgotten or self._parcels:  # every turn waits for Redis
+                if self._forgotten:
+                    await self._forget_one()
+                else:
+                    await self._keep(self._next())
+        finally:
+            self._task = None
+
+    async def _forget_one(self) -> None:
+        what, number = next(iter(self._forgotten.items()))
+        if await self._forget(what):
+            if self._forgotten.get(what) == number:  # else it changed once more meanwhile
+                del self._forgotten[what]
+        else:
+            self.drop()
+            await asyncio.sleep(RETRY_S)

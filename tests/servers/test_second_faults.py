@@ -1,0 +1,304 @@
+"""Whatever is wrong with the Redis, clients get their answers, and nothing that is not one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from headgate.plugins.cache.second.outbox import MAX_FORGOTTEN
+
+from ..unit.plugins.cache.stand import Ask, Origin, Seen
+from .running_redis import RunningRedis, running_redis
+from .sharing import BOUND_S, Instance, instance
+
+OTHER = Origin((("Cache-Control", "max-age=60"),), pieces=(b"other",))
+NEVER = Origin(end="error")
+PLAIN = Ask()
+POST = Ask(method="POST")
+DONE = Origin(status=204, pieces=())
+LOGGER = "headgate.plugins.cache"
+
+
+@pytest.fixture
+def shared() -> Iterator[RunningRedis]:
+    with running_redis() as running:
+        yield running
+
+
+async def ask_for(one: Instance, number: int, first: int = 0) -> list[Seen]:
+    """Ask for so many different things, one after the other."""
+    return [await one.ask(Ask(target=f"/{place}"), OTHER) for place in range(first, first + number)]
+
+
+async def until_asked_again(one: Instance, result: str) -> None:
+    """Ask for new things until the second level is asked again, and says so."""
+    async with asyncio.timeout(BOUND_S):
+        before, place = one.results["look", result], 1000
+        while one.results["look", result] == before:
+            await ask_for(one, 1, place)
+            place += 1
+            await asyncio.sleep(0.05)  # the breaker goes by the clock
+
+
+def test_a_server_that_was_never_there_costs_nobody_an_answer(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        with running_redis() as gone:
+            url = gone.url
+        async with instance(url) as one:
+            assert {seen.body for seen in await ask_for(one, 20)} == {b"other"}
+            assert one.results["look", "error"] == 3
+            assert one.results["look", "paused"] == 17  # not asked for a while
+            assert (await one.ask(Ask(target="/3"), NEVER)).verdict == "hit"  # the first level works
+
+    with caplog.at_level(logging.INFO, LOGGER):
+        asyncio.run(main())
+    assert len(caplog.messages) == 1
+    assert "is out" in caplog.messages[0] and "the first goes on alone" in caplog.messages[0]
+
+
+def test_a_server_that_is_killed_and_comes_back_is_used_again(
+    shared: RunningRedis, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with instance(shared.url) as one, instance(shared.url) as other:
+            await one.ask(PLAIN)
+            await one.until("keep", "kept")
+            shared.kill()
+            assert {seen.body for seen in await ask_for(other, 10)} == {b"other"}
+            shared.start_again()
+            await until_asked_again(other, "miss")
+            await other.until("keep", "kept")
+
+    with caplog.at_level(logging.INFO, LOGGER):
+        asyncio.run(main())
+    assert [message.partition("second level")[0] for message in caplog.messages] == ["cache: the "] * 2
+    assert "answers again" in caplog.messages[1]
+
+
+def test_a_server_that_stands_still_costs_a_few_requests_the_timeout(shared: RunningRedis) -> None:
+    async def main() -> None:
+        async with instance(shared.url, second_timeout="100ms") as one:
+            await ask_for(one, 1)
+            shared.freeze()
+            all_seen = await ask_for(one, 30, 1)
+            assert {seen.body for seen in all_seen} == {b"other"}
+            assert one.results["look", "timeout"] <= 4  # three, and a probe where the machine is slow
+            waits_s = [seen.ended_at - seen.began_at for seen in all_seen]
+            assert sum(wait_s >= 0.1 for wait_s in waits_s) >= 3
+            shared.thaw()
+            await until_asked_again(one, "miss")
+
+    asyncio.run(main())
+
+
+def test_a_request_in_a_hurry_neither_waits_long_nor_keeps_others_from_asking(shared: RunningRedis) -> None:
+    async def main() -> None:
+        async with instance(shared.url, second_timeout="5s") as one:
+            await ask_for(one, 1)
+            shared.freeze()
+            hurried = [Ask(target=f"/hurry{place}", deadline_s=0.02) for place in range(10)]
+            assert {(await one.ask(ask, OTHER)).body for ask in hurried} == {b"other"}
+            assert one.results["look", "timeout"] == 10
+            shared.thaw()
+            await ask_for(one, 1, 1)
+            assert one.results["look", "miss"] == 2
+            assert one.results["look", "paused"] == 0
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "change", ["cut", "flipped", "foreign", "other layout", "empty", "huge", "a list", "of another"]
+)
+def test_a_value_that_is_not_right_is_a_miss(shared: RunningRedis, change: str) -> None:
+    async def main() -> None:
+        async with instance(shared.url) as one, instance(shared.url, second_max_entry="64KiB") as other:
+            await one.ask(PLAIN)
+            await one.ask(Ask(target="/b"))
+            await one.until("keep", "kept", 2)
+            with shared.client() as client:
+                names = client.keys("*:key:*")
+                values = [client.get(name) for name in names]
+                assert len(values) == 2
+                for name, value, another in zip(names, values, reversed(values), strict=True):
+                    left_ms = client.pttl(name)
+                    client.delete(name)
+                    if change == "a list":
+                        client.lpush(name, value)
+                    else:
+                        client.set(name, another if change == "of another" else changed(value, change), px=left_ms)
+            for target in ("/a", "/b"):
+                assert (await other.ask(Ask(target=target), OTHER)).body == b"other"
+            assert other.results["look", "hit"] == 0
+            if change in ("cut", "flipped", "foreign", "other layout"):
+                assert other.results["look", "damaged"] == 2
+            assert (await other.ask(Ask(target="/c"), OTHER)).body == b"other"
+            assert other.results["look", "paused"] == 0  # the server is well
+            if change != "a list":
+                await other.until("keep", "kept", 3)  # in place of what was there
+
+    asyncio.run(main())
+
+
+def changed(value: bytes, change: str) -> bytes:
+    return {
+        "cut": value[:-1],
+        "flipped": value[:-1] + bytes([value[-1] ^ 1]),
+        "foreign": b'{"status": 200}',
+        "other layout": value[:3] + b"\x02" + value[4:],
+        "empty": b"",
+        "huge": value + bytes(50 << 20),
+    }[change]
+
+
+def test_a_huge_value_is_not_read_whole(shared: RunningRedis) -> None:
+    async def main() -> None:
+        async with instance(shared.url) as one, instance(shared.url, second_max_entry="64KiB") as other:
+            await one.ask(PLAIN)
+            await one.until("keep", "kept")
+            with shared.client() as client:
+                (name,) = client.keys("*:key:*")
+                client.append(name, bytes(20 << 20))
+                before = client.info("stats")["total_net_output_bytes"]
+                await other.ask(PLAIN, OTHER)
+                assert other.results["look", "too_large"] == 1
+                await other.until("keep", "kept")
+                assert client.info("stats")["total_net_output_bytes"] - before < 200_000
+
+    asyncio.run(main())
+
+
+def test_a_password_that_is_refused_is_said_once_and_not_shown(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        with running_redis("--requirepass", "right") as guarded:
+            async with instance(guarded.url) as one, instance(guarded.url, second_password="env:PATH") as other:
+                for each in (one, other):
+                    assert {seen.body for seen in await ask_for(each, 10)} == {b"other"}
+                    assert each.results["look", "hit"] == each.results["look", "miss"] == 0
+                    assert each.results["keep", "kept"] == 0
+            assert other.results["look", "paused"] == 7
+
+    with caplog.at_level(logging.INFO, LOGGER):
+        asyncio.run(main())
+    assert any("NOAUTH" in message or "Authentication required" in message for message in caplog.messages)
+    assert any("invalid" in message.lower() for message in caplog.messages)
+    assert len(caplog.messages) == 2
+
+
+def test_a_full_server_that_keeps_nothing_still_answers(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        with running_redis() as full:
+            async with instance(full.url) as one, instance(full.url) as other:
+                await one.ask(PLAIN)
+                await one.until("keep", "kept")
+                with full.client() as client:
+                    client.config_set("maxmemory", "1mb")  # less than it has already
+                await one.ask(Ask(target="/b"))
+                await one.until("keep", "refused")
+                assert (await other.ask(PLAIN, NEVER)).body == b"hello"
+
+    with caplog.at_level(logging.INFO, LOGGER):
+        asyncio.run(main())
+    assert len(caplog.messages) == 1 and "refuses to keep: " in caplog.messages[0]
+
+
+@pytest.mark.parametrize("lost", ["all", "uri", "key", "vary", "list"])
+def test_whatever_the_server_evicts_only_costs_a_fetch(shared: RunningRedis, lost: str) -> None:
+    """What bears a generation that is gone counts no more, and a new one is never the old one."""
+    varying = Origin((("Cache-Control", "max-age=60"), ("Vary", "X-Own")))
+    newer = Origin((("Cache-Control", "max-age=60"), ("Vary", "X-Own")), pieces=(b"newer",))
+    asked = Ask((("X-Own", "1"),))
+
+    async def main() -> None:
+        async with instance(shared.url) as one, instance(shared.url) as other, instance(shared.url) as third:
+            await one.ask(asked, varying)
+            await one.until("keep", "kept")
+            with shared.client() as client:
+                assert client.delete(*client.keys(f"*:{lost}*")) == 1
+            if lost == "list":
+                assert (await other.ask(asked, NEVER)).body == b"hello"
+                return
+            assert (await other.ask(asked, newer)).body == b"newer"
+            await other.until("keep", "kept")
+            assert (await third.ask(asked, NEVER)).body == b"newer"
+
+    asyncio.run(main())
+
+
+def test_what_redis_could_not_be_told_is_told_when_it_is_back(shared: RunningRedis) -> None:
+    """An unsafe request while it stands still: the old answer is there yet, and is given to nobody by this instance."""
+
+    async def main() -> None:
+        async with instance(shared.url, second_timeout="100ms") as one, instance(shared.url) as other:
+            await one.ask(PLAIN)
+            await one.until("keep", "kept")
+            shared.freeze()
+            await one.ask(POST, DONE)
+            assert (await one.ask(PLAIN, OTHER)).body == b"other"
+            assert one.results["look", "invalidated"] == 1
+            one.cache.shelf.memory.evict(lambda key: True)  # so that it would look again
+            shared.thaw()
+            await one.until("forget", "forgotten")
+            assert (await other.ask(PLAIN, OTHER)).body == b"other"
+            assert (await one.ask(PLAIN, OTHER)).body == b"other"
+
+    asyncio.run(main())
+
+
+def test_more_than_can_be_remembered_to_be_told_empties_it(shared: RunningRedis) -> None:
+    async def main() -> None:
+        async with instance(shared.url) as one, instance(shared.url) as other:
+            await one.ask(PLAIN)
+            await one.until("keep", "kept")
+            shared.freeze()
+            for place in range(MAX_FORGOTTEN + 1):
+                await one.ask(Ask(method="POST", target=f"/{place}"), DONE)
+            shared.thaw()
+            second = one.cache._second
+            assert second is not None
+            await one.until_true(lambda: not second._outbox.forgotten)
+            assert (await other.ask(PLAIN, OTHER)).body == b"other"
+
+    asyncio.run(main())
+
+
+def test_a_client_that_leaves_while_it_is_asked_leaves_nothing_behind(shared: RunningRedis) -> None:
+    async def main() -> None:
+        async with instance(shared.url) as one:
+            await ask_for(one, 1)
+            shared.freeze()
+            tasks = [asyncio.create_task(one.ask(PLAIN, OTHER)) for _ in range(5)]
+            await asyncio.sleep(0)  # each has begun to look, or to follow
+            await asyncio.sleep(0)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            assert all(task.cancelled() for task in tasks)
+            assert not one.cache.shelf.open and not len(one.cache.shelf.flights)
+            shared.thaw()
+            assert (await one.ask(PLAIN, OTHER)).body == b"other"
+            assert one.results["look", "miss"] == 2
+
+    asyncio.run(main())
+
+
+def test_answers_that_wait_to_be_written_are_bounded(shared: RunningRedis) -> None:
+    body = Origin((("Cache-Control", "max-age=60"),), pieces=(b"x" * 5000,))
+
+    async def main() -> None:
+        async with instance(shared.url, second_max_queued="20KiB") as one:
+            await one.ask(Ask(target="/first"), body)
+            await one.until("keep", "kept")
+            seen = [await one.ask(Ask(target=f"/{place}"), body) for place in range(3)]
+            assert {each.status for each in seen} == {200}
+            shared.freeze()
+            misses = [await one.ask(Ask(target=f"/{place}", deadline_s=0.02), body) for place in range(3, 6)]
+            assert {each.status for each in misses} == {200}
+            second = one.cache._second
+            assert second is not None and second.queued_bytes <= 20 * 1024
+            shared.thaw()
+
+    asyncio.run(main())
