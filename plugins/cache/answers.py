@@ -10,6 +10,7 @@ from ...proxy.errors import GatewayError, Kind, Source
 from ...proxy.exchange.exchange import Exchange
 from ...proxy.exchange.fields import Fields
 from ...proxy.exchange.message import Response
+from ...proxy.verdicts import Hit
 from .asked import Asked
 from .entry import Entry, Pair
 from .http_date import parse_http_date
@@ -51,10 +52,11 @@ def hit(ttl_s: int) -> Pair:
     return _CACHE_STATUS, b"headgate; hit; ttl=%d" % ttl_s
 
 
-@lru_cache(maxsize=_REMEMBERED)
-def hit_elsewhere(ttl_s: int) -> Pair:
-    """Return the field that says the same of an answer that the second level had."""
-    return _CACHE_STATUS, b"headgate; hit; ttl=%d; detail=second" % ttl_s
+def from_second(found: Hit) -> Hit:
+    """Say of a hit that the second level had it."""
+    name, value = found.response.fields.raw[-1]  # where `from_entry` put it
+    found.response.fields.raw[-1] = (name, value + b"; detail=second")
+    return found
 
 
 def forwarded(why: str, parameters: str) -> Pair:

@@ -25,7 +25,7 @@ class Search(NamedTuple):
 class Lookup:
     """A request on its way through the cache. `why` is its reason to be forwarded, in the words of RFC 9211.
 
-    `entry` is the stored answer that it selects, of the age `age_s`; `adopted` is what the second level gave for it.
+    `entry` is the stored answer that it selects, of the age `age_s`.
     """
 
     exchange: Exchange
@@ -38,7 +38,6 @@ class Lookup:
     age_s: float = 0.0
     is_collapsed: bool = False
     filling: Filling | None = None
-    adopted: Entry | None = None
     is_answered: bool = False  # from what is stored, with its Cache-Status
 
     def may_have_stale(self, entry: Entry) -> bool:

@@ -78,12 +78,14 @@ class Cache:
             self.shelf.memory.resize(config.max_bytes, config.max_variants, config.eviction)
             self.shelf.flights.max_followers = config.max_followers
         if self._config.second is not None:
-            from .second.opening import open_second  # needs redis-py, as nothing else here does
+            from .second.opening import is_serving, open_second  # needs redis-py, as nothing else here does
 
             own, their = self._config, None if previous is None else previous._config
             known = None if previous is None else previous._second
             self._second = open_second(own, their, known, self.shelf.wall, self._note_second)
             self.shelf.seconds.append(self._second)
+            if is_serving():
+                self._second.listen(self.shelf.forget)
 
     def close(self) -> None:
         """End with the gateway, or the configuration."""
@@ -192,9 +194,7 @@ class Cache:
     def _hit(self, lookup: Lookup, entry: Entry, behind: Callable[[Exchange], Miss | None] | None = None) -> Hit:
         exchange, age_s = lookup.exchange, lookup.age_s
         self.shelf.memory.touch(entry, exchange.now())
-        if entry is lookup.adopted:
-            field, status = answers.hit_elsewhere(int(entry.lifetime_s - age_s)), "hit"
-        elif lookup.is_collapsed:
+        if lookup.is_collapsed:
             field, status = answers.forwarded("uri-miss", "; collapsed"), "collapsed"
         else:
             field, status = answers.hit(int(entry.lifetime_s - age_s)), "hit"
@@ -275,12 +275,12 @@ class Cache:
             filling.keep_too = partial(second.offer, seen=found.seen)
         if found.entry is not None:
             filling.find(found.entry)
-            lookup.adopted = found.entry
+            lookup.is_collapsed = False
         verdict = self._answer(lookup)
         if not isinstance(verdict, Hit):
             return self._forward(lookup, filling)
         filling.settle()
-        return verdict
+        return answers.from_second(verdict) if lookup.entry is found.entry else verdict
 
     def _flight_key(self, lookup: Lookup) -> tuple[object, ...]:
         """Return what requests for the same answer share, as far as that is known before the answer."""

@@ -78,24 +78,36 @@ class Shelf:
 
     def invalidate(self, uri: Uri) -> None:
         """Forget every answer of a URI, and those on their way. Source: RFC 9111 §4.4."""
-        self.memory.invalidate(uri)
-        self.open.spoil(uri)
-        self._forget(uri)
+        self.forget(uri)
+        self._tell(uri)
 
     def evict(self, is_meant: Callable[[Key], bool], uri: Uri | None) -> int:
         """Forget every answer under a key that is meant, and those on their way; return how many were stored.
 
         Second levels forget all of `uri`; everything, where it is None.
         """
+        self._tell(uri)
         self.open.spoil_all(is_meant)
-        self._forget(uri)
         return self.memory.evict(is_meant)
 
     def give_up(self, entry: Entry) -> None:
         """Forget one answer, which is known to be wrong. Second levels forget all of its URI."""
         self.memory.remove(entry)
-        self._forget(entry.key.uri)
+        self._tell(entry.key.uri)
 
-    def _forget(self, what: Uri | None) -> None:
+    def forget(self, uri: Uri | None) -> None:
+        """Forget every answer of a URI that is here, and those on their way; of every URI, where it is None."""
+        if uri is None:
+            self.open.spoil_all(_is_any)
+            self.memory.evict(_is_any)
+        else:
+            self.memory.invalidate(uri)
+            self.open.spoil(uri)
+
+    def _tell(self, what: Uri | None) -> None:
         for second in self.seconds:
             second.forget(what)
+
+
+def _is_any(key: Key) -> bool:
+    return True

@@ -52,8 +52,13 @@ class Instance(Stand):
 
 
 @contextlib.asynccontextmanager
-async def instance(url: str, *, ahead_s: float = 0.0, **settings: Any) -> AsyncIterator[Instance]:
-    """Run one; settings that begin with `second_` are those of the second level."""
+async def instance(
+    url: str, *, ahead_s: float = 0.0, is_deaf: bool = False, **settings: Any
+) -> AsyncIterator[Instance]:
+    """Run one; settings that begin with `second_` are those of the second level.
+
+    Where `is_deaf`, its memory hears nothing of what others invalidate, as while there is no connection.
+    """
 
     def wall() -> float:
         return EPOCH + asyncio.get_running_loop().time() + ahead_s
@@ -62,6 +67,9 @@ async def instance(url: str, *, ahead_s: float = 0.0, **settings: Any) -> AsyncI
     second |= {name.removeprefix("second_"): settings.pop(name) for name in [*settings] if name.startswith("second_")}
     cache = Watched(Cache.Config.model_validate({"second": second, **settings}), wall=wall)
     cache.headgate_configure(Setup("cache", None, {}))
+    if is_deaf:
+        assert cache._second is not None
+        cache._second._ear.close()
     running = Instance(cache)
     try:
         yield running

@@ -80,7 +80,7 @@ class SecondConfig(Section):
     password: SecretRef | None = Field(
         default=None, description="Its password: `env:NAME` or `file:PATH`. Left out: none is sent."
     )
-    ca_file: ReadableFile | None = Field(
+    ca: ReadableFile | None = Field(
         default=None, description="Certificates of those whom its certificate may be from; else those of the system."
     )
     prefix: Prefix = Field(
@@ -103,8 +103,8 @@ class SecondConfig(Section):
             raise FieldError((), "redis-py is not installed, wanted it: pip install 'headgate[redis]'")
         if self.username is not None and self.password is None:
             raise FieldError(("username",), "wanted `password` beside it")
-        if self.ca_file is not None and not self.address.is_tls:
-            raise FieldError(("ca_file",), "wanted it with an address that begins with rediss:// only")
+        if self.ca is not None and not self.address.is_tls:
+            raise FieldError(("ca",), "wanted it with an address that begins with rediss:// only")
         return self
 
     @property

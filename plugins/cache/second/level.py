@@ -14,10 +14,11 @@ from ..entry import Entry
 from ..key import Key, Uri
 from ..vary import Selector
 from .config import SecondConfig
-from .link import BusyError, LinkError, RefusedError, Word, link_to
+from .ear import Ear, write_message
+from .link import BusyError, Link, LinkError, RefusedError, Word, connector
 from .names import Names
 from .outbox import Forgotten, Outbox, Parcel
-from .scripts import KEEP, LOOK, MARK_S
+from .scripts import FORGET, KEEP, LOOK, MARK_S
 from .value import Seen, Written, is_sound, read_answer, read_names, write_answer, write_names
 
 WRITE_S = 5.0
@@ -60,16 +61,20 @@ class Second:
         wall: Callable[[], float],
         told: Callable[[str, str], None],
     ) -> None:
-        """`told` is told each operation, `look`, `keep` or `forget`, with what came of it."""
+        """`told` is told each operation, `look`, `keep`, `forget` or `hear`, with what came of it."""
         self.bounds = bounds
         self._url = config.url
         self._timeout_s = config.timeout
         self._names = names
         self._wall = wall
         self._told = told
-        self._link = link_to(config)
+        self._own = secrets.token_hex(8)
+        connect = connector(config)
+        self._link = Link(connect)
+        self._ear = Ear(connect, names.channel, self._own, self._hear)
+        self._heard: Callable[[Forgotten], None] | None = None
         self._breaker = Breaker(_BREAKER)
-        self._outbox = Outbox(self._keep, self._forget, config.max_queued)
+        self._outbox = Outbox(self._keep, self._forget, self._dropped, config.max_queued)
         self._is_out = False
         self._refusal_logged_at = float("-inf")
         self.num_users = 1
@@ -78,6 +83,12 @@ class Second:
     def queued_bytes(self) -> int:
         """The sizes of the answers that wait to be written."""
         return self._outbox.held_bytes
+
+    def listen(self, heard: Callable[[Forgotten], None]) -> None:
+        """Have `heard` called with what other instances forget. To be called in a running loop."""
+        if self._heard is None:
+            self._ear.begin()
+        self._heard = heard
 
     async def look(self, key: Key, selector: Selector, until: float) -> Found:
         """Return the answer that a request selects, to the instant `until` of the loop's clock at the longest."""
@@ -117,6 +128,12 @@ class Second:
         if not self.num_users:
             self._outbox.close()
             self._link.close()
+            self._ear.close()
+
+    def _hear(self, what: Forgotten) -> None:
+        self._told("hear", "forgotten")
+        if self._heard is not None:
+            self._heard(what)
 
     async def _guarded(
         self, operation: str, work: Callable[[], Awaitable[T]], until: float, *, is_fair: bool = True
@@ -210,6 +227,9 @@ class Second:
         if result is not None:
             self._told("keep", result)
 
+    def _dropped(self) -> None:
+        self._told("keep", "dropped")
+
     async def _kept(self, parcel: Parcel) -> str:
         entry, seen, names = parcel.entry, parcel.seen, self._names
         now = asyncio.get_running_loop().time()
@@ -235,10 +255,9 @@ class Second:
         return bool(is_done)
 
     async def _forgotten(self, what: Forgotten) -> bool:
-        if what is None:
-            await self._link.ask("SET", self._names.all, _generation())
-        else:
-            await self._link.ask("SET", self._names.uri(what), _generation(), "EX", MARK_S)
+        names, message = self._names, write_message(self._own, what)
+        name, kept_s = (names.all, 0) if what is None else (names.uri(what), MARK_S)
+        await self._link.ask("EVAL", FORGET, 1, name, _generation(), kept_s, names.channel, message)
         return True
 
 

@@ -169,24 +169,25 @@ class Link:
             self._wire.cut()
 
 
-def link_to(config: SecondConfig) -> Link:
-    """Return a link to the Redis of a configuration."""
+def connector(config: SecondConfig) -> Callable[[], AbstractConnection]:
+    """Return what makes a connection to the Redis of a configuration, not yet open."""
     address = config.address
     options: dict[str, Any] = {
         "db": address.database,
         "username": config.username,
         "password": None if config.password is None else config.password.reveal(),
         "protocol": 2,
+        "socket_timeout": None,  # ours bound it: redis-py's is a wait_for, which at times loses a cancellation
         "socket_connect_timeout": CONNECT_S,
         "driver_info": None,
     }
     if address.path:
-        return Link(lambda: UnixDomainSocketConnection(path=address.path, **options))
+        return lambda: UnixDomainSocketConnection(path=address.path, **options)
     place: dict[str, Any] = {"host": address.host, "port": address.port, "socket_keepalive": True}
     if not address.is_tls:
-        return Link(lambda: Connection(**place, **options))
-    trusted = None if config.ca_file is None else str(config.ca_file)
-    return Link(lambda: SSLConnection(**place, **options, ssl_ca_certs=trusted))
+        return lambda: Connection(**place, **options)
+    trusted = None if config.ca is None else str(config.ca)
+    return lambda: SSLConnection(**place, **options, ssl_ca_certs=trusted)
 
 
 def _words(error: BaseException) -> str:

@@ -29,6 +29,11 @@ class Names:
         """The generation of everything."""
         return f"{self._base}:all".encode()
 
+    @property
+    def channel(self) -> bytes:
+        """Where it is said what is forgotten."""
+        return f"{self._base}:forgotten".encode()
+
     def uri(self, uri: Uri) -> bytes:
         """The generation of one URI, for all tenants and routes."""
         return f"{self._base}:uri:{_digest(uri)}".encode()

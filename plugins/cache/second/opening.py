@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from ..config import CacheConfig
@@ -27,6 +28,15 @@ def open_second(
     if known is not None:
         second.inherit(known)
     return second
+
+
+def is_serving() -> bool:
+    """Whether there is a loop to listen in; there is none where a configuration is only checked."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _meaning(config: CacheConfig) -> tuple[object, ...]:

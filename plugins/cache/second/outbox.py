@@ -35,10 +35,15 @@ class Outbox:
     """
 
     def __init__(
-        self, keep: Callable[[Parcel], Awaitable[None]], forget: Callable[[Forgotten], Awaitable[bool]], max_bytes: int
+        self,
+        keep: Callable[[Parcel], Awaitable[None]],
+        forget: Callable[[Forgotten], Awaitable[bool]],
+        dropped: Callable[[], None],
+        max_bytes: int,
     ) -> None:
-        """`forget` returns whether it is done; it is called again until it is."""
+        """`forget` returns whether it is done, and is called again until it is; `dropped` counts what is not kept."""
         self._keep = keep
+        self._dropped = dropped
         self._forget = forget
         self._max_bytes = max_bytes
         self._parcels: deque[Parcel] = deque()
@@ -75,12 +80,11 @@ class Outbox:
             self._forgotten[what] = self._num_forgotten
         self._begin()
 
-    def drop(self) -> int:
-        """Give up what is to be kept; return how many answers that were."""
-        num_dropped = len(self._parcels)
+    def drop(self) -> None:
+        """Give up what is to be kept."""
         while self._parcels:
             self._next()
-        return num_dropped
+            self._dropped()
 
     def close(self) -> None:
         """Tell nothing more."""

@@ -6,6 +6,18 @@ Names are those of `Names`. A generation is a text that nobody can guess; "" sta
 MARK_S = 600  # for so long it is known that a URI was invalidated of which nothing was kept
 _FETCH_S = MARK_S - 60  # an answer that was asked for before that is not kept: it may be older than what is known
 
+# KEYS: a generation. ARGV: a new one, for how many seconds it is kept at least, or 0 for ever; a channel, and what is
+# said there to whoever listens. Who may not say anything still invalidates.
+FORGET = """
+if ARGV[2] == '0' then
+    redis.call('SET', KEYS[1], ARGV[1])
+else
+    redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+end
+redis.pcall('PUBLISH', ARGV[3], ARGV[4])
+return 1
+"""
+
 # KEYS: everything's generation, the URI's, a value. ARGV: the last byte of it to return, a generation of everything for
 # where there is none yet: else of the answers that are fetched side by side at first only one would be kept.
 # Returns: both generations, the time in seconds, the value up to that byte, for how many ms it is still kept.

@@ -32,7 +32,7 @@ def load(settings: str) -> SecondConfig:
 def test_defaults() -> None:
     second = load("{url: 'redis://cache.example'}")
     assert (second.prefix, second.timeout, second.max_entry, second.max_queued) == ("headgate", 0.05, 1 << 20, 16 << 20)
-    assert (second.username, second.password, second.ca_file) == (None, None, None)
+    assert (second.username, second.password, second.ca) == (None, None, None)
     assert Cache.Config().second is None
 
 
@@ -80,7 +80,7 @@ def test_the_password_is_a_reference_and_never_shown() -> None:
         ("{url: 'redis://cache.example', timeout: 6s}", "5"),
         ("{url: 'redis://cache.example', prefix: 'a b'}", "prefix"),
         ("{url: 'redis://cache.example', max_entry: 100}", "1024"),
-        ("{url: 'redis://cache.example', ca_file: /dev/null}", "ca_file"),
+        ("{url: 'redis://cache.example', ca: /dev/null}", "ca"),
         ("{url: 'redis://cache.example', ttl: 3s}", "ttl"),
     ],
 )
@@ -93,8 +93,8 @@ def test_what_is_wrong_is_refused_without_showing_a_secret(settings: str, compla
 
 def test_certificates_are_for_tls_only() -> None:
     with pytest.raises(ConfigErrors, match="rediss"):
-        load(f"{{url: 'redis://cache.example', ca_file: '{__file__}'}}")
-    assert load(f"{{url: 'rediss://cache.example', ca_file: '{__file__}'}}").ca_file is not None
+        load(f"{{url: 'redis://cache.example', ca: '{__file__}'}}")
+    assert load(f"{{url: 'rediss://cache.example', ca: '{__file__}'}}").ca is not None
 
 
 def test_every_setting_is_described() -> None:

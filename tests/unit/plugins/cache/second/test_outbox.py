@@ -23,11 +23,15 @@ class Other:
         self.is_up = True
         self.is_going = asyncio.Event()
         self.is_going.set()
-        self.outbox = Outbox(self.keep, self.forget, ROOM)
+        self.num_dropped = 0
+        self.outbox = Outbox(self.keep, self.forget, self.drop, ROOM)
 
     async def keep(self, parcel: Parcel) -> None:
         await self.is_going.wait()
         self.told.append("keep")
+
+    def drop(self) -> None:
+        self.num_dropped += 1
 
     async def forget(self, what: Forgotten) -> bool:
         await self.is_going.wait()
@@ -70,7 +74,7 @@ def test_forgetting_goes_on_until_it_is_done_and_nothing_is_kept_meanwhile() -> 
         await asyncio.sleep(10.5)
         assert other.told == [(A, False)] * 11  # once a second
         assert other.outbox.is_forgotten(A)
-        assert other.outbox.held_bytes == 0  # given up: it may be of before
+        assert (other.outbox.held_bytes, other.num_dropped) == (0, 1)  # given up: it may be of before
         other.is_up = True
         await asyncio.sleep(1)
         assert other.told[11:] == [(A, True)]
