@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from headgate.plugins.cache.second.link import MAX_WAITING
 from headgate.plugins.cache.second.outbox import MAX_FORGOTTEN
 
 from ..unit.plugins.cache.stand import Ask, Origin, Seen
@@ -300,5 +301,57 @@ def test_answers_that_wait_to_be_written_are_bounded(shared: RunningRedis) -> No
             second = one.cache._second
             assert second is not None and second.queued_bytes <= 20 * 1024
             shared.thaw()
+
+    asyncio.run(main())
+
+
+def test_what_is_found_while_the_uri_changes_here_is_not_given(shared: RunningRedis) -> None:
+    async def main() -> None:
+        async with instance(shared.url) as one, instance(shared.url) as other:
+            await one.ask(PLAIN)
+            await one.until("keep", "kept")
+            shared.freeze()
+            looking = asyncio.create_task(other.ask(PLAIN, OTHER))
+            await asyncio.sleep(0)  # it has asked
+            await asyncio.sleep(0)
+            await other.ask(POST, DONE)
+            shared.thaw()
+            assert (await looking).body == b"other"
+            assert other.results["look", "hit"] == 1  # it was found all the same
+
+    asyncio.run(main())
+
+
+def test_questions_that_wait_are_bounded(shared: RunningRedis) -> None:
+    async def main() -> None:
+        async with instance(shared.url) as one:
+            await ask_for(one, 1)
+            shared.freeze()
+            asks = [Ask(target=f"/many{place}") for place in range(MAX_WAITING + 50)]
+            tasks = [asyncio.create_task(one.ask(ask, OTHER)) for ask in asks]
+            await one.until("look", "busy", 50)
+            shared.thaw()
+            assert {seen.body for seen in await asyncio.gather(*tasks)} == {b"other"}
+            assert one.results["look", "miss"] >= MAX_WAITING - 1
+
+    asyncio.run(main())
+
+
+def test_a_connection_on_which_nothing_is_said_is_given_up(shared: RunningRedis) -> None:
+    async def main() -> None:
+        async with instance(shared.url, second_timeout="100ms") as one:
+            await ask_for(one, 1)
+            await one.until("keep", "kept")
+            second = one.cache._second
+            assert second is not None
+            wire = second._link._wire
+            assert wire is not None and not wire.is_over
+            shared.freeze()
+            await ask_for(one, 3, 1)
+            assert not wire.is_over  # it may be slow
+            await until_asked_again(one, "timeout")
+            assert wire.is_over
+            shared.thaw()
+            await until_asked_again(one, "miss")
 
     asyncio.run(main())

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from headgate.plugins.cache.second.scripts import FETCH_S, KEEP, MARK_S
 from headgate.proxy.exchange.fields import Fields
 from headgate.proxy.exchange.message import Response
 from headgate.proxy.hookspecs import Setup
@@ -312,5 +313,74 @@ def test_a_reload_goes_on_with_the_same_second_level(shared: RunningRedis) -> No
             assert (await one.ask(Ask(), NEVER)).body == b"hello"
             assert newer.results["look", "hit"] == 1
             assert newer.shelf.seconds == [newer._second]
+
+    asyncio.run(main())
+
+
+def test_a_newer_answer_in_memory_is_not_replaced_by_an_older_one_from_there(shared: RunningRedis) -> None:
+    newer = Origin((("Cache-Control", "max-age=60"),), pieces=(b"n" * 3000,))
+    reload = Ask((("Cache-Control", "no-cache"),))
+
+    async def main() -> None:
+        async with instance(shared.url) as one, instance(shared.url, second_max_entry="2KiB") as other:
+            await stored(one)
+            await other.ask(reload, newer)
+            await other.until("keep", "too_large")
+            await other.ask(reload, NEVER)
+            assert other.results["look", "hit"] == 2
+            assert (await other.ask(PLAIN, NEVER)).body == b"n" * 3000
+
+    asyncio.run(main())
+
+
+def test_a_variant_that_is_stored_again_pushes_no_other_out(shared: RunningRedis) -> None:
+    vary = ("Cache-Control", "max-age=60"), ("Vary", "X-Own")
+
+    async def main() -> None:
+        async with instance(shared.url, max_variants=2) as one:
+            for number, name in enumerate(("a", "b", "b", "b"), 1):
+                ask = Ask((("X-Own", name), ("Cache-Control", "no-cache")))
+                await stored(one, ask, Origin(vary, pieces=(name.encode(),)), number)
+        async with instance(shared.url) as other:
+            assert [(await other.ask(Ask((("X-Own", name),)), NEVER)).body for name in ("a", "b")] == [b"a", b"b"]
+
+    asyncio.run(main())
+
+
+def test_a_generation_lives_as_long_as_what_bears_it(shared: RunningRedis) -> None:
+    async def main() -> None:
+        async with instance(shared.url, keep_stale="0s") as one:
+            for number, max_age_s in enumerate((60, 6000, 600), 1):
+                origin = Origin((("Cache-Control", f"max-age={max_age_s}"),))
+                await stored(one, Ask(tenant=str(number)), origin, number)
+            with shared.client() as client:
+                (uri,) = client.keys("*:uri:*")
+                left_ms = [client.pttl(name) for name in client.keys("*:key:*")]
+                assert len(left_ms) == 3 and 5_900_000 < max(left_ms) <= client.pttl(uri)
+                (everything,) = client.keys("*:all")
+                assert client.pttl(everything) == -1
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(("passed_s", "is_kept"), [(0, True), (FETCH_S - 5, True), (FETCH_S + 5, False), (-5, False)])
+def test_an_answer_that_was_asked_for_too_long_ago_is_not_kept(
+    shared: RunningRedis, passed_s: int, is_kept: bool
+) -> None:
+    """It would not be known any more whether its URI was invalidated meanwhile."""
+    with shared.client() as client:
+        at_s = client.time()[0] - passed_s
+        assert client.eval(KEEP, 3, "all", "uri", "key", at_s, "", "", "new", "new", 1000, "value") == is_kept
+        assert client.exists("key") == is_kept
+
+
+def test_an_invalidation_is_known_for_longer_than_an_answer_may_take(shared: RunningRedis) -> None:
+    async def main() -> None:
+        async with instance(shared.url) as one:
+            await one.ask(Ask(method="POST"), Origin(status=204, pieces=()))
+            await one.until("forget", "forgotten")
+            with shared.client() as client:
+                (uri,) = client.keys("*:uri:*")
+                assert FETCH_S < client.ttl(uri) <= MARK_S
 
     asyncio.run(main())

@@ -4,7 +4,7 @@ Names are those of `Names`. A generation is a text that nobody can guess; "" sta
 """
 
 MARK_S = 600  # for so long it is known that a URI was invalidated of which nothing was kept
-_FETCH_S = MARK_S - 60  # an answer that was asked for before that is not kept: it may be older than what is known
+FETCH_S = MARK_S - 60  # an answer that was asked for before that is not kept: it may be older than what is known
 
 # KEYS: a generation. ARGV: a new one, for how many seconds it is kept at least, or 0 for ever; a channel, and what is
 # said there to whoever listens. Who may not say anything still invalidates.
@@ -34,7 +34,7 @@ return {redis.call('GET', KEYS[1]) or '', redis.call('GET', KEYS[2]) or '', redi
 KEEP = f"""
 local passed_s = tonumber(redis.call('TIME')[1]) - tonumber(ARGV[1])
 local everything, uri = redis.call('GET', KEYS[1]) or '', redis.call('GET', KEYS[2]) or ''
-if everything ~= ARGV[2] or uri ~= ARGV[3] or passed_s < 0 or passed_s > {_FETCH_S} then return 0 end
+if everything ~= ARGV[2] or uri ~= ARGV[3] or passed_s < 0 or passed_s > {FETCH_S} then return 0 end
 local kept_ms = tonumber(ARGV[6])
 if everything == '' then redis.call('SET', KEYS[1], ARGV[4]) end
 if uri == '' then
