@@ -89,9 +89,9 @@ class Filling:
         return self._state is _State.ENDED
 
     def find(self, entry: Entry) -> None:
-        """Store an answer that was found elsewhere, unless the URI has changed meanwhile, or there is a newer one."""
+        """Store an answer that was found elsewhere, unless there is a newer one. To be called while it is not over."""
         known = self._shelf.memory.select(entry.key, self.wanted.selector)
-        if self._state is _State.NEW and (known is None or known.expires_at < entry.expires_at):
+        if known is None or known.expires_at < entry.expires_at:
             self._shelf.memory.put(entry, self.wanted.now())
 
     def settle(self) -> None:

@@ -318,6 +318,7 @@ def test_what_is_found_while_the_uri_changes_here_is_not_given(shared: RunningRe
             shared.thaw()
             assert (await looking).body == b"other"
             assert other.results["look", "hit"] == 1  # it was found all the same
+            assert (await other.ask(PLAIN, NEVER)).body == b"other"  # fetched after the change
 
     asyncio.run(main())
 
@@ -353,5 +354,24 @@ def test_a_connection_on_which_nothing_is_said_is_given_up(shared: RunningRedis)
             assert wire.is_over
             shared.thaw()
             await until_asked_again(one, "miss")
+
+    asyncio.run(main())
+
+
+def test_what_memory_got_meanwhile_is_not_said_to_be_from_there(shared: RunningRedis) -> None:
+    conditional = Ask((("If-None-Match", '"mine"'),))
+
+    async def main() -> None:
+        async with instance(shared.url) as one:
+            await ask_for(one, 1)
+            await one.until("keep", "kept")
+            shared.freeze()
+            looking = asyncio.create_task(one.ask(conditional, NEVER))
+            await asyncio.sleep(0)  # it has asked
+            await one.ask(Ask(deadline_s=0.02), OTHER)  # goes on without
+            shared.thaw()
+            seen = await looking
+            assert (seen.body, seen.verdict) == (b"other", "hit")
+            assert "second" not in seen.cache_status
 
     asyncio.run(main())

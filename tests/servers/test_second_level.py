@@ -241,14 +241,20 @@ def test_an_unsafe_request_invalidates_for_all_tenants_and_instances(shared: Run
 
 
 @pytest.mark.parametrize("is_known", [False, True])
-def test_an_answer_fetched_while_another_instance_invalidates_is_not_kept(shared: RunningRedis, is_known: bool) -> None:
+@pytest.mark.parametrize("is_all", [False, True])
+def test_an_answer_fetched_while_another_instance_invalidates_is_not_kept(
+    shared: RunningRedis, is_known: bool, is_all: bool
+) -> None:
     async def main() -> None:
         async with instance(shared.url, is_deaf=True) as one, instance(shared.url) as other:
             if is_known:
                 await stored(one, Ask(tenant="somebody"))
             miss = await look_up(one.cache, exchange_for(Ask()))
             assert isinstance(miss, Miss) and miss.store is not None
-            await other.ask(Ask(method="DELETE"), Origin(status=204, pieces=()))
+            if is_all:
+                other.cache.operate("evict", {"all": "true"})
+            else:
+                await other.ask(Ask(method="DELETE"), Origin(status=204, pieces=()))
             await other.until("forget", "forgotten")
             assert miss.store.begin(Response(200, Fields([(b"Cache-Control", b"max-age=60")]), b"hello", 5))
             assert miss.store.write(b"hello")
@@ -355,8 +361,9 @@ def test_a_generation_lives_as_long_as_what_bears_it(shared: RunningRedis) -> No
                 await stored(one, Ask(tenant=str(number)), origin, number)
             with shared.client() as client:
                 (uri,) = client.keys("*:uri:*")
+                uri_left_ms = client.pttl(uri)
                 left_ms = [client.pttl(name) for name in client.keys("*:key:*")]
-                assert len(left_ms) == 3 and 5_900_000 < max(left_ms) <= client.pttl(uri)
+                assert len(left_ms) == 3 and 5_900_000 < max(left_ms) <= uri_left_ms
                 (everything,) = client.keys("*:all")
                 assert client.pttl(everything) == -1
 
@@ -382,5 +389,45 @@ def test_an_invalidation_is_known_for_longer_than_an_answer_may_take(shared: Run
             with shared.client() as client:
                 (uri,) = client.keys("*:uri:*")
                 assert FETCH_S < client.ttl(uri) <= MARK_S
+
+    asyncio.run(main())
+
+
+def test_what_is_larger_as_it_is_written_than_in_memory_is_bounded_too(shared: RunningRedis) -> None:
+    escaped = Origin((("Cache-Control", "max-age=60"), ("X-Own", "\x80" * 500)))  # six characters each, in JSON
+
+    async def main() -> None:
+        async with instance(shared.url, second_max_entry="3KiB") as one:
+            await one.ask(PLAIN, escaped)
+            assert [entry.size_bytes < 3 * 1024 for entry in one.cache.shelf.memory] == [True]
+            await one.until("keep", "too_large")
+
+    asyncio.run(main())
+
+
+def test_who_follows_a_fetch_that_fails_looks_there_again(shared: RunningRedis) -> None:
+    async def main() -> None:
+        async with instance(shared.url) as one, instance(shared.url) as other:
+            leading = asyncio.create_task(other.ask(PLAIN, Origin(delay_s=60)))
+            following = asyncio.create_task(other.ask(PLAIN, NEVER))
+            await other.until("look", "miss")
+            await stored(one)
+            leading.cancel()
+            seen = await following
+            assert (seen.body, seen.verdict) == (b"hello", "hit")
+            assert seen.cache_status.startswith("headgate; hit; ttl=") and seen.cache_status.endswith("; detail=second")
+
+    asyncio.run(main())
+
+
+def test_nobody_waits_for_what_answers_the_condition_of_another(shared: RunningRedis) -> None:
+    async def main() -> None:
+        async with instance(shared.url) as one:
+            conditional = asyncio.create_task(one.ask(Ask((("If-None-Match", '"v1"'),)), Origin(delay_s=60)))
+            await one.until("look", "miss")
+            assert not len(one.cache.shelf.flights)
+            assert (await one.ask(PLAIN, OTHER)).verdict == "miss"
+            conditional.cancel()
+            await asyncio.gather(conditional, return_exceptions=True)
 
     asyncio.run(main())

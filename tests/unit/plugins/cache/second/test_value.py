@@ -151,7 +151,7 @@ def test_names_tell_every_part_of_a_key_apart() -> None:
     ]
     assert len({names.primary(key) for key in near}) == len(near)
     varied = [(("a", "1"),), (("a", None),), (("a", "1"), ("b", "2")), (("a", "1b2"),)]
-    assert len({names.variant(near[0], vary) for vary in varied}) == len(varied)
+    assert len({names.variant(key, vary) for key in near for vary in varied}) == len(near) * len(varied)
 
 
 def test_instances_with_other_settings_share_nothing() -> None:
