@@ -203,9 +203,8 @@ class Cache:
     def _fetch(self, lookup: Lookup) -> Hit | Miss | Flight | Search:
         """Lead, or go alone; return the fetch to follow where another request has begun it.
 
-        With a second level, return what is to be done with it before.
-
-        A stale answer that may be given meanwhile is, and a newer one fetched behind it.
+        A stale answer that may be given meanwhile is, and a newer one fetched behind it. Where there is a second level,
+        it is to be asked before the request leads or goes alone.
         """
         flights, now = self.shelf.flights, lookup.exchange.now()
         key = self._flight_key(lookup)
@@ -264,7 +263,7 @@ class Cache:
         assert second is not None
         is_over = False
         try:
-            found = await second.look(lookup.key, lookup.selector, self._until(lookup, lookup.exchange.now()))
+            found = await second.look(lookup.key, lookup.selector, _half_way(lookup.exchange))
             is_over = True
         finally:
             if not is_over:
@@ -289,8 +288,7 @@ class Cache:
 
     def _until(self, lookup: Lookup, began_at: float) -> float:
         """Return how long to wait: the other half of the request's time is for its own fetch."""
-        now = lookup.exchange.now()
-        return min(began_at + self._config.max_wait, now + (lookup.exchange.deadline - now) / 2)
+        return min(began_at + self._config.max_wait, _half_way(lookup.exchange))
 
     def _miss(self, lookup: Lookup, flight: Flight | None) -> Miss:
         return self._forward(lookup, self._filling(lookup, flight))
@@ -331,6 +329,11 @@ class Cache:
         self.shelf.invalidate(uri)
         for related in related_uris(uri, response.fields):
             self.shelf.invalidate(related)
+
+
+def _half_way(exchange: Exchange) -> float:
+    now = exchange.now()
+    return now + (exchange.deadline - now) / 2
 
 
 def _parameters(lookup: Lookup) -> str:

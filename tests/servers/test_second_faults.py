@@ -81,7 +81,7 @@ def test_a_server_that_is_killed_and_comes_back_is_used_again(
 
 def test_a_server_that_stands_still_costs_a_few_requests_the_timeout(shared: RunningRedis) -> None:
     async def main() -> None:
-        async with instance(shared.url, second_timeout="100ms") as one:
+        async with instance(shared.url, second_timeout="100ms", max_wait="50ms") as one:
             await ask_for(one, 1)
             shared.freeze()
             all_seen = await ask_for(one, 30, 1)
