@@ -10,10 +10,11 @@ import pytest
 
 from headgate.plugins.cache.second.link import MAX_WAITING
 from headgate.plugins.cache.second.outbox import MAX_FORGOTTEN
+from headgate.proxy.hookspecs import Setup
 
 from ..unit.plugins.cache.stand import Ask, Origin, Seen
 from .running_redis import RunningRedis, running_redis
-from .sharing import BOUND_S, Instance, instance
+from .sharing import BOUND_S, Instance, Watched, instance
 
 OTHER = Origin((("Cache-Control", "max-age=60"),), pieces=(b"other",))
 NEVER = Origin(end="error")
@@ -373,5 +374,28 @@ def test_what_memory_got_meanwhile_is_not_said_to_be_from_there(shared: RunningR
             seen = await looking
             assert (seen.body, seen.verdict) == (b"other", "hit")
             assert "second" not in seen.cache_status
+
+    asyncio.run(main())
+
+
+def test_what_redis_could_not_be_told_is_handed_over_on_a_reload(shared: RunningRedis) -> None:
+    async def main() -> None:
+        async with instance(shared.url) as one:
+            await one.ask(PLAIN)
+            await one.until("keep", "kept")
+            shared.freeze()
+            await one.ask(POST, DONE)
+            settings = one.cache._config
+            assert settings.second is not None
+            changed = settings.model_copy(update={"second": settings.second.model_copy(update={"timeout": 4.0})})
+            newer = Watched(changed, wall=one.wall)
+            newer.headgate_configure(Setup("cache", one.cache, {}))
+            assert newer._second is not one.cache._second
+            old, one.cache = one.cache, newer
+            old.close()  # what it had to tell is not told by it any more
+            assert (await one.ask(PLAIN, OTHER)).body == b"other"
+            assert one.results["look", "invalidated"] == 1
+            shared.thaw()
+            await one.until("forget", "forgotten")
 
     asyncio.run(main())
