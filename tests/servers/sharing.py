@@ -11,9 +11,11 @@ from typing import Any
 from headgate.plugins.cache import Cache
 from headgate.proxy.hookspecs import Setup
 
-from ..unit.plugins.cache.stand import EPOCH, Stand
+from ..unit.plugins.cache.stand import EPOCH, Ask, Origin, Stand
 
 BOUND_S = 20.0
+PLAIN = Ask()
+FRESH = Origin((("Cache-Control", "max-age=60"), ("ETag", '"v1"')))
 
 
 class Watched(Cache):
@@ -78,3 +80,9 @@ async def instance(
         assert not shelf.open and not len(shelf.flights) and not shelf.memory.reserved_bytes
         running.cache.close()
         await asyncio.sleep(0)  # the connection's task is told
+
+
+async def stored(one: Instance, ask: Ask = PLAIN, origin: Origin = FRESH, number: int = 1) -> None:
+    """Have one answer fetched and kept; it is the one of that `number`."""
+    await one.ask(ask, origin)
+    await one.until("keep", "kept", number)

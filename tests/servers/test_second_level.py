@@ -3,43 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from headgate.plugins.cache.second.scripts import FETCH_S, KEEP, MARK_S
-from headgate.proxy.exchange.fields import Fields
-from headgate.proxy.exchange.message import Response
 from headgate.proxy.hookspecs import Setup
-from headgate.proxy.verdicts import Miss
 
-from ..unit.plugins.cache.stand import Ask, Origin, exchange_for, look_up
-from .running_redis import RunningRedis, running_redis
-from .sharing import Instance, Watched, instance
+from ..unit.plugins.cache.stand import Ask, Origin
+from .running_redis import RunningRedis
+from .sharing import PLAIN, Watched, instance, stored
 
-FRESH = Origin((("Cache-Control", "max-age=60"), ("ETag", '"v1"')))
 OTHER = Origin((("Cache-Control", "max-age=60"),), pieces=(b"other",))
 NEVER = Origin(end="error")
-PLAIN = Ask()
-
-
-@pytest.fixture(scope="module")
-def one_redis() -> Iterator[RunningRedis]:
-    with running_redis() as running:
-        yield running
-
-
-@pytest.fixture
-def shared(one_redis: RunningRedis) -> RunningRedis:
-    with one_redis.client() as client:
-        client.flushall()
-    return one_redis
-
-
-async def stored(one: Instance, ask: Ask = PLAIN, origin: Origin = FRESH, number: int = 1) -> None:
-    await one.ask(ask, origin)
-    await one.until("keep", "kept", number)
 
 
 def test_what_one_has_fetched_another_gives_without_asking(shared: RunningRedis) -> None:
@@ -225,86 +200,6 @@ def test_a_reload_request_is_forwarded_and_renews_what_is_kept(shared: RunningRe
     asyncio.run(main())
 
 
-def test_an_unsafe_request_invalidates_for_all_tenants_and_instances(shared: RunningRedis) -> None:
-    async def main() -> None:
-        async with instance(shared.url) as one, instance(shared.url) as other:
-            for tenant in ("mine", "theirs"):
-                await stored(one, Ask(tenant=tenant), number=1 if tenant == "mine" else 2)
-            await other.ask(Ask(method="POST", tenant="mine"), Origin(status=204, pieces=()))
-            await other.until("forget", "forgotten")
-            async with instance(shared.url) as fourth:
-                for tenant in ("mine", "theirs"):
-                    assert (await fourth.ask(Ask(tenant=tenant), OTHER)).body == b"other"
-            assert (await other.ask(Ask(tenant="theirs"), OTHER)).body == b"other"
-
-    asyncio.run(main())
-
-
-@pytest.mark.parametrize("is_known", [False, True])
-@pytest.mark.parametrize("is_all", [False, True])
-def test_an_answer_fetched_while_another_instance_invalidates_is_not_kept(
-    shared: RunningRedis, is_known: bool, is_all: bool
-) -> None:
-    async def main() -> None:
-        async with instance(shared.url, is_deaf=True) as one, instance(shared.url) as other:
-            if is_known:
-                await stored(one, Ask(tenant="somebody"))
-            miss = await look_up(one.cache, exchange_for(Ask()))
-            assert isinstance(miss, Miss) and miss.store is not None
-            if is_all:
-                other.cache.operate("evict", {"all": "true"})
-            else:
-                await other.ask(Ask(method="DELETE"), Origin(status=204, pieces=()))
-            await other.until("forget", "forgotten")
-            assert miss.store.begin(Response(200, Fields([(b"Cache-Control", b"max-age=60")]), b"hello", 5))
-            assert miss.store.write(b"hello")
-            miss.store.commit()
-            await one.until("keep", "changed")
-            assert (await other.ask(Ask(), OTHER)).body == b"other"
-
-    asyncio.run(main())
-
-
-@pytest.mark.parametrize(
-    ("arguments", "is_left"),
-    [
-        ({"url": "https://origin.test/a"}, True),
-        ({"url": "https://origin.test/b", "tenant": "t"}, True),
-        ({"prefix": "/b"}, False),
-        ({"tenant": "nobody"}, False),
-        ({"all": "true"}, False),
-    ],
-)
-def test_an_operators_eviction_reaches_it(shared: RunningRedis, arguments: dict[str, str], is_left: bool) -> None:
-    """What cannot be told from the names empties it."""
-
-    async def main() -> None:
-        async with instance(shared.url) as one, instance(shared.url) as other:
-            await stored(one, Ask(target="/a"))
-            await stored(one, Ask(target="/c"), number=2)
-            other.cache.operate("evict", arguments)
-            await other.until("forget", "forgotten")
-            is_a_gone = arguments.get("url", "").endswith("/a") or not is_left
-            assert (await other.ask(Ask(target="/a"), OTHER)).body == (b"other" if is_a_gone else b"hello")
-            assert (await other.ask(Ask(target="/c"), OTHER)).body == (b"hello" if is_left else b"other")
-
-    asyncio.run(main())
-
-
-def test_what_proves_wrong_is_forgotten_there_too(shared: RunningRedis) -> None:
-    """A HEAD shows that the stored answer is another: the next request must not find it in the second level."""
-
-    async def main() -> None:
-        async with instance(shared.url) as one:
-            await stored(one)
-            head = Ask((("Cache-Control", "no-cache"),), "HEAD")
-            await one.ask(head, Origin((("Cache-Control", "max-age=60"), ("ETag", '"v2"')), pieces=(b"other",)))
-            await one.until("forget", "forgotten")
-            assert (await one.ask(Ask(), OTHER)).body == b"other"
-
-    asyncio.run(main())
-
-
 def test_a_reload_goes_on_with_the_same_second_level(shared: RunningRedis) -> None:
     async def main() -> None:
         async with instance(shared.url) as one:
@@ -349,46 +244,6 @@ def test_a_variant_that_is_stored_again_pushes_no_other_out(shared: RunningRedis
                 await stored(one, ask, Origin(vary, pieces=(name.encode(),)), number)
         async with instance(shared.url) as other:
             assert [(await other.ask(Ask((("X-Own", name),)), NEVER)).body for name in ("a", "b")] == [b"a", b"b"]
-
-    asyncio.run(main())
-
-
-def test_a_generation_lives_as_long_as_what_bears_it(shared: RunningRedis) -> None:
-    async def main() -> None:
-        async with instance(shared.url, keep_stale="0s") as one:
-            for number, max_age_s in enumerate((60, 6000, 600), 1):
-                origin = Origin((("Cache-Control", f"max-age={max_age_s}"),))
-                await stored(one, Ask(tenant=str(number)), origin, number)
-            with shared.client() as client:
-                (uri,) = client.keys("*:uri:*")
-                uri_left_ms = client.pttl(uri)
-                left_ms = [client.pttl(name) for name in client.keys("*:key:*")]
-                assert len(left_ms) == 3 and 5_900_000 < max(left_ms) <= uri_left_ms
-                (everything,) = client.keys("*:all")
-                assert client.pttl(everything) == -1
-
-    asyncio.run(main())
-
-
-@pytest.mark.parametrize(("passed_s", "is_kept"), [(0, True), (FETCH_S - 5, True), (FETCH_S + 5, False), (-5, False)])
-def test_an_answer_that_was_asked_for_too_long_ago_is_not_kept(
-    shared: RunningRedis, passed_s: int, is_kept: bool
-) -> None:
-    """It would not be known any more whether its URI was invalidated meanwhile."""
-    with shared.client() as client:
-        at_s = client.time()[0] - passed_s
-        assert client.eval(KEEP, 3, "all", "uri", "key", at_s, "", "", "new", "new", 1000, "value") == is_kept
-        assert client.exists("key") == is_kept
-
-
-def test_an_invalidation_is_known_for_longer_than_an_answer_may_take(shared: RunningRedis) -> None:
-    async def main() -> None:
-        async with instance(shared.url) as one:
-            await one.ask(Ask(method="POST"), Origin(status=204, pieces=()))
-            await one.until("forget", "forgotten")
-            with shared.client() as client:
-                (uri,) = client.keys("*:uri:*")
-                assert FETCH_S < client.ttl(uri) <= MARK_S
 
     asyncio.run(main())
 
