@@ -43,12 +43,8 @@ class Instance(Stand):
 
     async def until(self, operation: str, result: str, number: int = 1) -> None:
         """Wait until so many operations have ended so."""
-        await self.until_true(lambda: self.results[operation, result] >= number)
-
-    async def until_true(self, is_true: Callable[[], object]) -> None:
-        """Wait until the end of an operation makes it true."""
         async with asyncio.timeout(BOUND_S):
-            while not is_true():
+            while self.results[operation, result] < number:
                 self.cache.changed.clear()
                 await self.cache.changed.wait()
 
@@ -86,3 +82,13 @@ async def stored(one: Instance, ask: Ask = PLAIN, origin: Origin = FRESH, number
     """Have one answer fetched and kept; it is the one of that `number`."""
     await one.ask(ask, origin)
     await one.until("keep", "kept", number)
+
+
+async def turns_until(is_true: Callable[[], object]) -> None:
+    """Wait until something is true of which nobody tells: it is looked at with every turn of the loop."""
+    turn = asyncio.Event()
+    async with asyncio.timeout(BOUND_S):
+        while not is_true():
+            turn.clear()
+            asyncio.get_running_loop().call_soon(turn.set)
+            await turn.wait()

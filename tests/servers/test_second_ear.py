@@ -15,7 +15,7 @@ from headgate.proxy.verdicts import Miss
 
 from ..unit.plugins.cache.stand import Ask, Origin, exchange_for, look_up
 from .running_redis import RunningRedis, running_redis
-from .sharing import BOUND_S, Instance, instance
+from .sharing import Instance, instance, turns_until
 
 OTHER = Origin((("Cache-Control", "max-age=60"),), pieces=(b"other",))
 NEVER = Origin(end="error")
@@ -32,13 +32,8 @@ def shared() -> Iterator[RunningRedis]:
 
 async def until_listening(shared: RunningRedis, number: int) -> None:
     """Wait until so many listen."""
-    turn = asyncio.Event()
-    async with asyncio.timeout(BOUND_S):
-        with shared.client() as client:
-            while client.pubsub_numsub(CHANNEL)[0][1] != number:
-                turn.clear()
-                asyncio.get_running_loop().call_soon(turn.set)  # the server says it to nobody: it is asked every turn
-                await turn.wait()
+    with shared.client() as client:
+        await turns_until(lambda: client.pubsub_numsub(CHANNEL)[0][1] == number)
 
 
 def is_kept(one: Instance, target: str = "/a") -> bool:

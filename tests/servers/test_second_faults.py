@@ -14,7 +14,7 @@ from headgate.proxy.hookspecs import Setup
 
 from ..unit.plugins.cache.stand import Ask, Origin, Seen
 from .running_redis import RunningRedis, running_redis
-from .sharing import BOUND_S, Instance, Watched, instance
+from .sharing import BOUND_S, Instance, Watched, instance, turns_until
 
 OTHER = Origin((("Cache-Control", "max-age=60"),), pieces=(b"other",))
 NEVER = Origin(end="error")
@@ -160,7 +160,7 @@ def test_more_than_can_be_remembered_to_be_told_empties_it(shared: RunningRedis)
             shared.thaw()
             second = one.cache._second
             assert second is not None
-            await one.until_true(lambda: not second._outbox.forgotten)
+            await turns_until(lambda: not second._outbox.forgotten)
             assert (await other.ask(PLAIN, OTHER)).body == b"other"
 
     asyncio.run(main())

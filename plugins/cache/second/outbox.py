@@ -15,6 +15,7 @@ from .value import Seen
 
 MAX_FORGOTTEN = 1024
 RETRY_S = 1.0
+PAUSE_S = 0.01  # between two times: what changes all the time is told so often at most
 
 Forgotten = Uri | None  # None: everything
 
@@ -49,6 +50,7 @@ class Outbox:
         self._parcels: deque[Parcel] = deque()
         self._forgotten: dict[Forgotten, int] = {}  # with a number of its own each time it is to be forgotten
         self._num_forgotten = 0
+        self._told_at = float("-inf")
         self._task: asyncio.Task[None] | None = None
         self._is_closed = False
         self.held_bytes = 0
@@ -106,17 +108,21 @@ class Outbox:
         try:
             while self._forgotten or self._parcels:  # every turn waits for Redis
                 if self._forgotten:
-                    await self._forget_one()
+                    await self._forget_all()
                 else:
                     await self._keep(self._next())
         finally:
             self._task = None
 
-    async def _forget_one(self) -> None:
-        what, number = next(iter(self._forgotten.items()))
-        if await self._forget(what):
-            if self._forgotten.get(what) == number:  # else it changed once more meanwhile
+    async def _forget_all(self) -> None:
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(max(0.0, self._told_at + PAUSE_S - loop.time()))
+        self._told_at = loop.time()
+        told = list(self._forgotten.items())
+        are_done = await asyncio.gather(*(self._forget(what) for what, _ in told))
+        for (what, number), is_done in zip(told, are_done, strict=True):
+            if is_done and self._forgotten.get(what) == number:  # else it changed once more meanwhile
                 del self._forgotten[what]
-        else:
+        if not all(are_done):
             self.drop()
             await asyncio.sleep(RETRY_S)

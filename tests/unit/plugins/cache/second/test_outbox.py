@@ -132,3 +132,31 @@ def test_nothing_is_told_once_it_is_closed() -> None:
         assert other.outbox.held_bytes == 0
 
     run(main())
+
+
+def test_many_are_forgotten_at_once() -> None:
+    async def main() -> None:
+        other = Other()
+        for number in range(100):
+            other.outbox.forget(Uri("https", "origin.test", f"/{number}"))
+        other.is_going.clear()
+        await asyncio.sleep(0.1)
+        other.is_going.set()
+        await asyncio.sleep(0.001)
+        assert len(other.told) == 100  # side by side
+        assert not other.outbox.forgotten
+
+    run(main())
+
+
+def test_what_changes_all_the_time_is_told_a_hundred_times_a_second_at_most() -> None:
+    async def main() -> None:
+        other = Other()
+        for _ in range(10_000):
+            other.outbox.forget(A)
+            await asyncio.sleep(0.0001)  # a second in all
+        assert 90 <= len(other.told) <= 101
+        await asyncio.sleep(1)
+        assert not other.outbox.forgotten
+
+    run(main())
