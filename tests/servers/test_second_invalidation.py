@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 
 import pytest
 
@@ -13,7 +14,7 @@ from headgate.proxy.verdicts import Miss
 
 from ..unit.plugins.cache.stand import Ask, Origin, exchange_for, look_up
 from .running_redis import RunningRedis
-from .sharing import instance, stored
+from .sharing import instance, stored, turns_until
 
 OTHER = Origin((("Cache-Control", "max-age=60"),), pieces=(b"other",))
 NEVER = Origin(end="error")
@@ -137,3 +138,48 @@ def test_an_invalidation_is_known_for_longer_than_an_answer_may_take(shared: Run
                 assert FETCH_S < client.ttl(uri) <= MARK_S
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_happens_at_once_nobody_is_given_what_was_invalidated_before_it_asked(
+    shared: RunningRedis, seed: int
+) -> None:
+    """Each request is at an instance of its own, with nothing in memory: all that it has not fetched is from Redis."""
+    chance = random.Random(seed)
+    targets = ("/a", "/b")
+    present = dict.fromkeys(targets, 0)  # what the origin answers
+    told = dict.fromkeys(targets, 0)  # what it answered at the latest invalidation that Redis has been told of
+    num_found = 0
+    few = asyncio.Semaphore(8)
+
+    def origin(target: str) -> Origin:
+        """Read what is there now; the answer takes a while."""
+        body = b"%d" % present[target]
+        return Origin((("Cache-Control", "max-age=60"),), pieces=(body,), delay_s=chance.random() * 0.01)
+
+    async def get(target: str) -> None:
+        nonlocal num_found
+        async with few, instance(shared.url, is_deaf=True) as one:
+            at_least = told[target]
+            seen = await one.ask(Ask(target=target), lambda _: origin(target))
+            assert seen.body is not None and int(seen.body) >= at_least
+            num_found += not seen.is_forwarded
+            second = one.cache._second
+            assert second is not None
+            await turns_until(lambda: second._outbox._task is None)
+
+    async def post(target: str) -> None:
+        async with few, instance(shared.url, is_deaf=True) as one:
+            present[target] += 1
+            changed = present[target]
+            await one.ask(Ask(method="POST", target=target), Origin(status=204, pieces=()))
+            await one.until("forget", "forgotten")
+            told[target] = max(told[target], changed)
+
+    async def main() -> None:
+        works = [chance.choice((get, get, get, get, post))(chance.choice(targets)) for _ in range(150)]
+        await asyncio.gather(*works)
+
+    asyncio.run(main())
+    assert num_found > 20
+    assert min(told.values()) > 5

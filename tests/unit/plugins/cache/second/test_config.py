@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from headgate.plugins.cache import Cache
@@ -95,6 +97,12 @@ def test_certificates_are_for_tls_only() -> None:
     with pytest.raises(ConfigErrors, match="rediss"):
         load(f"{{url: 'redis://cache.example', ca: '{__file__}'}}")
     assert load(f"{{url: 'rediss://cache.example', ca: '{__file__}'}}").ca is not None
+
+
+def test_without_redis_py_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "redis", None)
+    with pytest.raises(ConfigErrors, match=r"pip install 'headgate\[redis\]'"):
+        load("{url: 'redis://cache.example'}")
 
 
 def test_every_setting_is_described() -> None:
