@@ -200,6 +200,17 @@ def test_money_stops_a_stream_as_tokens_do(make: Make) -> None:
     assert charged(plugin, "tenant acme", "total").cost == PROMPT + 3 * num
 
 
+def test_an_answer_may_cost_more_than_was_reserved_and_have_no_more_tokens(make: Make) -> None:
+    prices = {"m": {"input": "1", "output": "10"}}
+    plugin = make({**DAY, "max_cost": "0.000100"}, prices=prices)
+    reservation, usage = admitted(plugin), Usage(0, 1, 9)  # 15 tokens are reserved, and 60 millionths
+    assert run(reservation, 1, usage) == (1, None)
+    usage.completion_tokens = 10
+    assert run(reservation, 1, usage)[1] is not None
+    settle(reservation, 2, prompt_tokens=1, completion_tokens=10, error="quota_exceeded")
+    assert charged(plugin).cost == 91
+
+
 def test_a_period_that_has_ended_is_in_nobodys_way(make: Make, clock: Clock) -> None:
     plugin = make({**DAY, "max_tokens": 100}, {**TENANT, "max_tokens": 300})
     reservation, usage = admitted(plugin), Usage()

@@ -75,6 +75,23 @@ def test_use_beyond_the_reservation_is_charged_and_the_account_is_over() -> None
         assert ledger.reserve([ask], Amounts(1, 0, 0), NOON_S).over == ((0, 1),)
 
 
+def test_a_reservation_grows_in_all_its_accounts_or_in_none() -> None:
+    with ledgers() as (ledger,):
+        asks = [day(b"a", None, 100, None), day(b"b", None, 30, None)]
+        standings = ledger.reserve(asks, ONE, NOON_S).standings
+        assert ledger.grow(asks, standings, Amounts(0, 20, 5), NOON_S) == ()
+        assert ledger.grow(asks, standings, Amounts(0, 1, 5), NOON_S) == ((1, 1),)
+        assert ledger.charged(b"a", "day", NOON_S) == ledger.charged(b"b", "day", NOON_S) == (1, 30, 105)
+
+
+def test_a_limit_that_is_exceeded_already_is_in_the_way_of_what_grows_there_alone() -> None:
+    with ledgers() as (ledger,):
+        lowered = [day(b"a", 1, None, None)]
+        standings, _ = (ledger.reserve([day(b"a")], ONE, NOON_S).standings for _ in range(2))
+        assert ledger.grow(lowered, standings, Amounts(0, 5, 0), NOON_S) == ()
+        assert ledger.grow(lowered, standings, Amounts(1, 5, 0), NOON_S) == ((0, 0),)
+
+
 def test_a_refused_newcomer_takes_no_place() -> None:
     with ledgers(1) as (ledger,):
         assert ledger.reserve([day(b"a", 0, None, None)], ONE, NOON_S).over
