@@ -30,11 +30,10 @@ def check_pins(document: Document, plugins: Mapping[str, PluginSchema]) -> None:
     Raises: ConfigErrors.
     """
     data = document.root.data
-    guards = data.get("guards") if isinstance(data, dict) else None
-    if not guards or not isinstance(plugins, Installed):
+    if not isinstance(data, dict) or not isinstance(plugins, Installed):
         return
     try:
-        checked = _Guarded.model_validate({"guards": guards})
+        checked = _Guarded.model_validate({"guards": data.get("guards") or {}})
     except ValidationError as error:
         raise ConfigErrors([*document.problems, *complain(document, _Guarded, error)]) from None
     named = data.get("plugins")

@@ -39,5 +39,6 @@ class Installed(Mapping[str, PluginSchema]):
     def unmet(self, pins: Mapping[str, Pin]) -> Iterator[tuple[str, str, str]]:
         """Yield where a pin is not met: its name in `pins`, the key of the guard, and what is wrong.
 
+        Where all are met what is imported from then on is held to them, and to none that were there before.
         Cost: what is pinned by its content is read.
         """

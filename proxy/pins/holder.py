@@ -31,11 +31,12 @@ class PinHolder:
         self._finder = PinnedFinder()
 
     def unmet(self, pins: Mapping[str, Pin], running: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
-        """Yield which pins are not met, as `Installed.unmet` does; once all are seen what is met is held to it.
+        """Yield which pins are not met, as `Installed.unmet` does. Where all are met they are held from then on.
 
         `running`: the versions of the plugins that were imported.
         """
         contents: list[Content] = []
+        is_met = True
         for name, pin in pins.items():
             key = "version"
             try:
@@ -45,8 +46,10 @@ class PinHolder:
                 if pin.sha256 is not None:
                     contents.append(self._checked(pin.use, pin.sha256))
             except PluginError as error:
+                is_met = False
                 yield name, key, str(error)
-        self._hold(contents)
+        if is_met:
+            self._hold(contents)
 
     def content(self, use: str) -> Content:
         """Return what the distribution of a plugin holds on disk. Raises: PluginError."""
