@@ -66,8 +66,11 @@ def content_of(distribution: Distribution) -> Content:
     if record is None or not os.path.isdir(base):
         raise PluginError(f"{name} has no list of its files: {_INSTALL}")
     listed = frozenset(_listed(record))
-    if _is_editable(distribution) or any("/" not in path and path.endswith(".pth") for path in listed):
+    if _is_editable(distribution):
         raise PluginError(f"{name} is installed in editable mode, its files may change at any time: {_INSTALL}")
+    hooks = sorted(path for path in listed if "/" not in path and path.endswith(".pth"))
+    if hooks:
+        raise PluginError(f"{name} has `{hooks[0]}`, by which Python finds modules elsewhere: it cannot be pinned")
     missing = sorted(path for path in listed if not os.path.isfile(os.path.join(base, path)))
     if missing:
         raise PluginError(f"{name} is not whole, `{missing[0]}` is missing: install it anew")

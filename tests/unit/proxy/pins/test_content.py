@@ -100,7 +100,7 @@ REFUSED = [
     (is_stray("greeting/__init__.cpython-311-x86_64-linux-gnu.so"), "has `greeting/__init__.cpython"),
     (has_no_record, "greeting 1.2 has no list of its files: install it from a wheel"),
     (is_editable, "greeting 1.2 is installed in editable mode"),
-    (has_a_pth, "greeting 1.2 is installed in editable mode"),
+    (has_a_pth, "greeting 1.2 has `greeting.pth`, by which Python finds modules elsewhere"),
 ]
 
 
