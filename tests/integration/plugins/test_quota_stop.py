@@ -8,10 +8,10 @@ import json
 import pytest
 
 from ...http_client import Answer, client, fetch
-from ...running import RunningGateway
-from ...upstream import Call, Script
+from ...running import RunningGateway, gateway
+from ...upstream import Call, Script, upstream
 from ..proxy.completions import DONE, PATH, begin, chunks, end, event, events
-from .quota_gateway import KEY, OTHER, PROMPT_TOKENS, READY_S, both_ways, play
+from .quota_gateway import KEY, OTHER, PEPPER, PROMPT_TOKENS, READY_S, answered, both_ways, config_of, play
 
 STOPPED_TOKENS = 100
 STOPPING = {
@@ -95,3 +95,32 @@ def test_a_stream_that_is_within_the_limit_is_whole_where_others_would_be_stoppe
     assert whole.is_whole and whole.body == b"".join([*events(), DONE])
     left = STOPPED_TOKENS - PROMPT_TOKENS - len(events()) - PROMPT_TOKENS - 5
     assert again.field("ratelimit") == f'"quota/key/total/tokens";r={left}'
+
+
+@pytest.mark.parametrize(("on_exceeded", "ways"), [("charge", [3, 1]), ("stop", [2, 2])])
+def test_only_streams_that_may_be_stopped_leave_the_lane(on_exceeded: str, ways: list[int]) -> None:
+    """An answer as a whole does not, nor does a refusal. The first of all does: there is no connection yet."""
+
+    async def script(call: Call) -> None:
+        if b'"stream": true' not in call.body:
+            return await answered(call)
+        await begin(call)
+        await chunks(call, [*events(), DONE])
+        await end(call)
+
+    async def main() -> tuple[list[int], str]:
+        async with upstream(script) as served:
+            config = config_of(served, **{**STOPPING, "on_exceeded": on_exceeded})
+            config["admin"] = {"address": "127.0.0.1:0"}
+            async with gateway(config, PEPPER=PEPPER) as gate, client(gate.port) as asking:
+                fields = f"Authorization: Bearer {KEY}"
+                whole = unlimited(is_stream=False)
+                bodies = whole, whole, unlimited(), whole.ljust(1000)
+                statuses = [(await asking.request("POST", PATH, body, fields)).status for body in bodies]
+                await gate.until(lambda: len(gate.log()) == 4)
+                return statuses, (await fetch(gate.admin_port, "GET", "/metrics")).body.decode()
+
+    statuses, metrics = asyncio.run(main())
+    assert statuses == [200, 200, 200, 403]
+    for way, number in zip(("inline", "taken_over"), ways, strict=True):
+        assert f'headgate_served_total{{way="{way}"}} {number}' in metrics.splitlines()
