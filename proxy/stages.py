@@ -10,6 +10,7 @@ from typing import Any
 
 from .errors import GatewayError
 from .exchange.exchange import Exchange
+from .exchange.message import Response, check_answer
 from .hookspecs import STAGES, StageRule
 from .observe.metrics import Counter
 from .tasks import finish
@@ -81,7 +82,8 @@ class Chain:
     def __init__(self, stage: str, hooks: tuple[Hook, ...]) -> None:
         self._stage = stage
         self._rule: StageRule = STAGES[stage]
-        self._returns = self._rule.returns
+        # A plugin's own answer is looked at more closely, see `checked`.
+        self._returns = tuple(kind for kind in self._rule.returns if kind is not Response)
         self._hooks = hooks
         self.is_used = bool(hooks)
         self._steps: tuple[tuple[Hook, Chain], ...] = ()  # each hook with those after it
@@ -242,8 +244,12 @@ class Chain:
 
 
 def checked(rule: StageRule, answer: Any) -> Any:
-    """Return an answer that a hook of the stage may give. Raises: TypeError for any other."""
-    if answer is None or isinstance(answer, rule.returns):
+    """Return an answer that a hook of the stage may give. Raises: TypeError, ValueError for any other."""
+    if answer is None:
+        return None
+    if isinstance(answer, rule.returns):
+        if isinstance(answer, Response):
+            check_answer(answer)
         return answer
     _close(answer)  # it is not waited for
     wanted = ", ".join(kind.__name__ for kind in rule.returns) or "nothing but None"

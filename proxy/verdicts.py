@@ -1,13 +1,19 @@
-"""What a stage may answer: the return types of the hooks."""
+"""What a stage may answer: the return types of the hooks.
+
+What cannot be meant is refused when it is made, that is inside the plugin, whose failure it then is.
+"""
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from .errors import GatewayError
+from .errors import KINDS, GatewayError
+from .exchange.fields import pair_of
 from .exchange.message import Response
+from .exchange.priority import PRIORITIES
 
 if TYPE_CHECKING:
     from .exchange.exchange import Exchange
@@ -28,6 +34,18 @@ class Identity:
     routes: tuple[str, ...] | None = None
     max_priority: str = "default"
 
+    def __post_init__(self) -> None:
+        if not (isinstance(self.key_id, str) and isinstance(self.tenant, str)):
+            raise TypeError(f"expected `key_id` and `tenant` as text, got {_kinds(self.key_id, self.tenant)}")
+        if not isinstance(self.scopes, frozenset | set):
+            raise TypeError(f"expected `scopes` as names in a frozenset, got {_kinds(self.scopes)}")
+        for what, names in (("models", self.models), ("routes", self.routes)):
+            if not (names is None or isinstance(names, tuple | list)):  # a text would be one name for each character
+                raise TypeError(f"expected `{what}` as names in a tuple, or None, got {_kinds(names)}")
+        if self.max_priority not in PRIORITIES:
+            wanted = ", ".join(PRIORITIES)
+            raise ValueError(f"expected `max_priority` to be one of {wanted}, got {self.max_priority!r}")
+
     def may_use_model(self, model: str) -> bool:
         """Whether `model` is among the models of this identity."""
         return _allows(self.models, model)
@@ -43,6 +61,17 @@ def _allows(patterns: tuple[str, ...] | None, name: str) -> bool:
     return any(name == p or (p.endswith("*") and name.startswith(p[:-1])) for p in patterns)
 
 
+def _kinds(*values: object) -> str:
+    return " and ".join(type(value).__name__ for value in values)
+
+
+def _check_fields(fields: tuple[tuple[str, str], ...]) -> None:
+    if not isinstance(fields, tuple | list):
+        raise TypeError(f"expected pairs of a field's name and value, got {_kinds(fields)}")
+    for name, value in fields:
+        pair_of(name, value)
+
+
 @dataclass(frozen=True, slots=True)
 class Reject:
     """End the exchange with an error of the table in `errors.py`.
@@ -54,6 +83,16 @@ class Reject:
     message: str = ""
     detail: str = ""
     fields: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            near = difflib.get_close_matches(str(self.kind), KINDS, n=1)
+            hint = f"; did you mean `{near[0]}`?" if near else ""
+            raise ValueError(f"expected a kind of docs/errors.md, got {self.kind!r}{hint}")
+        if not (isinstance(self.message, str) and isinstance(self.detail, str)):
+            raise TypeError(f"expected `message` and `detail` as text, got {_kinds(self.message, self.detail)}")
+        if self.fields:
+            _check_fields(self.fields)
 
 
 # How a service is told to go on with the assistant's last message: by members of the request, by one of the message
@@ -88,6 +127,14 @@ class Route:
 
     groups: tuple[tuple[Target, ...], ...]
     model: str | None = None
+
+    def __post_init__(self) -> None:
+        for group in self.groups:
+            if isinstance(group, Target):
+                raise TypeError("expected groups of `Target`, got Target in place of a group")
+            for target in group:
+                if not isinstance(target, Target):
+                    raise TypeError(f"expected groups of `Target`, got {_kinds(target)} in a group")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +183,12 @@ class Reservation:
     settle: Callable[[Settlement], None] | None = None
     fields: tuple[tuple[str, str], ...] = ()
     meter: Callable[[StreamUsage], Reject | None] | None = None
+
+    def __post_init__(self) -> None:
+        if not (self.settle is None or callable(self.settle)):
+            raise TypeError(f"expected `settle` to be a function or None, got {_kinds(self.settle)}")
+        if self.fields:
+            _check_fields(self.fields)
 
 
 class Store(Protocol):

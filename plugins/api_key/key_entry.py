@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from ...proxy.config.section import Flag, Name, Section, Whole
+from ...proxy.config.section import Flag, Section, Whole
 from ...proxy.config.wording import FieldError, Words, shown
+from ...proxy.exchange.priority import PRIORITIES
 
 _DIGEST = re.compile(r"[0-9a-fA-F]{64}")
 _VISIBLE = re.compile(r"[!-~]{1,128}")
@@ -93,7 +94,9 @@ class KeyEntry(Section):
     max_parallel: Annotated[Whole, Field(ge=1, le=1_000_000)] | None = Field(
         default=None, description="Requests at once; without it any number."
     )
-    max_priority: Name = Field(default="default", description="Highest priority a client may ask for.")
+    max_priority: Literal[PRIORITIES] = Field(  # type: ignore[valid-type]
+        default="default", description="Highest priority a client may ask for."
+    )
     disabled: Flag = Field(default=False, description="Whether it is refused.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 
 Pair = tuple[bytes, bytes]
@@ -42,13 +43,13 @@ class Fields(Mapping[str, str]):
 
     def set(self, name: str, value: str) -> None:
         """Replace every field `name` by one. Raises: ValueError for what would not be one field (RFC 9110 §5.5)."""
-        pair = _checked(name, value)
+        pair = pair_of(name, value)
         self.remove(name)
         self.raw.append(pair)
 
     def add(self, name: str, value: str) -> None:
         """Append one more field `name`. Raises: ValueError as `set` does."""
-        self.raw.append(_checked(name, value))
+        self.raw.append(pair_of(name, value))
 
     def remove(self, name: str) -> None:
         """Remove every field `name`, if there is any."""
@@ -68,14 +69,25 @@ class Fields(Mapping[str, str]):
         return f"Fields({[key.decode('latin-1') for key, _ in self.raw]})"  # names only: values may be secret
 
 
-_TOKEN = frozenset(b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 §5.6.2
+_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
 
 
-def _checked(name: str, value: str) -> Pair:
-    key = name.encode("latin-1")
-    if not key or not _TOKEN.issuperset(key):
+def pair_of(name: str, value: str) -> Pair:
+    """Return a field as it is written. Raises: ValueError for what would not be one field, TypeError for no text."""
+    if not (isinstance(name, str) and isinstance(value, str)):
+        raise TypeError(f"expected a field's name and value as text, got {name!r} and {type(value).__name__}")
+    if not _TOKEN.fullmatch(name):
         raise ValueError(f"expected a field name of token characters, got {name!r}")
-    data = value.encode("latin-1").strip(b" \t")
-    if any((byte < 0x20 and byte != 0x09) or byte == 0x7F for byte in data):
+    value = value.strip(" \t")
+    if _CONTROL.search(value):
         raise ValueError(f"expected a value of {name} without control characters")
-    return key, data
+    return name.encode("latin-1"), value.encode("latin-1")
+
+
+def check_raw(raw: Iterable[Pair]) -> None:
+    """Refuse fields that would not be read as they are written. Raises: ValueError, TypeError. Cost: linear."""
+    for name, value in raw:
+        if not (isinstance(name, bytes) and isinstance(value, bytes)):
+            raise TypeError(f"expected fields as pairs of bytes, got {name!r} and {value!r}")
+        pair_of(name.decode("latin-1"), value.decode("latin-1"))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from .fields import Fields
+from .fields import Fields, check_raw
 
 
 class Usage(Protocol):
@@ -85,3 +85,27 @@ class Response:
     reason: str = ""
     is_whole_events: bool = False
     usage: Usage | None = None
+
+
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+
+
+def check_answer(response: Response) -> None:
+    """Refuse an answer of a plugin's own that could not be written, or would be read as another.
+
+    Raises: TypeError, ValueError. Cost: linear in its fields.
+    """
+    status, body, fields = response.status, response.body, response.fields
+    if not isinstance(status, int) or not 200 <= status <= 999:
+        raise ValueError(f"expected a status from 200 to 999, got {status!r}")
+    if not isinstance(body, bytes | AsyncIterable):
+        raise TypeError(f"expected a body of bytes, or an async iterator of them, got {type(body).__name__}")
+    if not isinstance(fields, Fields):
+        raise TypeError(f"expected `fields` to be a Fields, got {type(fields).__name__}")
+    check_raw(fields.raw)
+    for name, _ in fields.raw:
+        if name.lower() in _FRAMING:
+            told = name.decode("latin-1")
+            raise ValueError(
+                f"expected no field {told}: the gateway says how long the answer is, of a stream by its `length`"
+            )

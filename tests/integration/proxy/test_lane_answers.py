@@ -97,21 +97,23 @@ def test_a_status_without_a_body_has_none(tmp_path: Path, status: int) -> None:
 
 
 @pytest.mark.parametrize("value", ["a|Injected: 1", "never"])
-def test_a_field_that_is_none_ends_the_exchange(tmp_path: Path, value: str) -> None:
-    async def main() -> list[dict[str, Any]]:
+def test_a_field_that_is_none_is_a_failure_of_its_plugin(tmp_path: Path, value: str) -> None:
+    async def main() -> tuple[int, dict[str, Any]]:
         async with upstream(script) as one:
             config = plain(one.url)
             config["plugins"] = {"shaper": {}}
             config["stages"] = {"ratelimit": ["shaper"]}
             async with warm(config, tmp_path) as (gate, connected):
                 await connected.send("GET", "/x", None, f"X-Reserve: {value}")
-                with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
-                    await connected.answer()
+                answer = await connected.answer()
+                assert answer.field("x-r") is answer.field("injected") is None
                 await gate.until(lambda: len(gate.log()) == 2)
-                return gate.log()
+                return answer.status, gate.log()[1]
 
     install(tmp_path)
-    assert asyncio.run(main())[1]["error"] == "internal"
+    status, line = asyncio.run(main())
+    assert (status, line["error"]) == (503, "stage_unavailable")
+    assert line["detail"].startswith("plugin shaper: ")
 
 
 def test_what_the_lane_passes_on_is_stored() -> None:

@@ -41,14 +41,16 @@ def test_it_is_a_plugin_of_the_contract() -> None:
 )
 def test_a_known_key_gets_in_and_goes_no_further(field: tuple[str, str]) -> None:
     exchange = make_exchange(("Host", "gate.example"), field, ("Accept", "*/*"))
-    plugin = make_plugin(entry(KEY, scopes=["chat"], models=["lite", "team-*"], routes=["c*"], max_priority="high"))
+    plugin = make_plugin(
+        entry(KEY, scopes=["chat"], models=["lite", "team-*"], routes=["c*"], max_priority="interactive")
+    )
     assert plugin.headgate_auth(exchange) == Identity(
         key_id="acme-1",
         tenant="acme",
         scopes=frozenset({"chat"}),
         models=("lite", "team-*"),
         routes=("c*",),
-        max_priority="high",
+        max_priority="interactive",
     )
     assert exchange.request.fields.raw == [(b"Host", b"gate.example"), (b"Accept", b"*/*")]
 

@@ -58,6 +58,10 @@ WRONG = [
         inline(f"{{id: b, tenant: t, digests: [{{digest: {OTHER}}}]}}").replace("env:PEPPER", "env:SHORT"),
         "pepper: the pepper is too short, wanted at least 16 bytes of it",
     ),
+    (
+        inline(f"{{id: b, tenant: t, digests: [{{digest: {OTHER}}}], max_priority: high}}"),
+        'inline[1].max_priority: got "high", wanted one of `bulk`, `default`, `interactive`, `system`',
+    ),
     (inline("{id: b, tenant: t, digests: []}"), "inline[1].digests: got an empty list, wanted at least one item"),
     (inline(f"{{id: a, tenant: t, digests: [{{digest: {OTHER}}}]}}"), "inline[1].id: the id `a` stands twice"),
     (
