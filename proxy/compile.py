@@ -22,11 +22,11 @@ from .exchange.exchange import RouteView
 from .exchange.plan import FallbackRule, HedgeRule, HoldRule, RetryRule, Timeouts
 from .guards import Guard, guarded
 from .hook_timing import hook_seconds, timed
-from .hooks import make, manager
+from .hooks import PluginType, make, manager
 from .hookspecs import STAGES, ModelInfo, Setup
 from .observe.metrics import Counter, Histogram, Registry
 from .plugin_close import close_plugin
-from .plugin_error import PluginError
+from .plugin_error import PluginError, told
 from .plugin_types import PluginTypes
 from .snapshot import Draw, FieldEdits, RouteProgram, Snapshot
 from .stages import Chain, Hook, count_of_failures
@@ -92,8 +92,9 @@ def _instances(
             if old is not None and previous is not None and _is_unchanged(name, old, config, previous):
                 instances[name] = old  # told nothing anew: should the rest be refused, it still serves the old snapshot
             else:
-                instance = make(types.get(settings.use), settings.settings)
-                _set_up(instance, Setup(name, old, infos, types.counting), registry)
+                kind = types.get(settings.use)
+                instance = make(kind, settings.settings)
+                _set_up(instance, kind, Setup(name, old, infos, types.counting), registry)
                 instances[name] = made[name] = instance
     except PluginError:
         for name, instance in made.items():
@@ -108,7 +109,7 @@ def _is_unchanged(name: str, instance: Any, config: Config, previous: Snapshot) 
     return previous.config.models == config.models or not hasattr(instance, "headgate_configure")
 
 
-def _set_up(instance: Any, setup: Setup, registry: Registry) -> None:
+def _set_up(instance: Any, kind: PluginType, setup: Setup, registry: Registry) -> None:
     """Call the set-up hooks of a new instance. Raises: PluginError."""
     try:
         if hasattr(instance, "headgate_configure"):
@@ -116,7 +117,7 @@ def _set_up(instance: Any, setup: Setup, registry: Registry) -> None:
         if hasattr(instance, "headgate_metrics"):
             instance.headgate_metrics(registry)
     except Exception as error:
-        raise PluginError(f"plugin `{setup.name}`: refused its configuration: {error}") from error
+        raise PluginError(f"plugin `{setup.name}` ({kind.origin}): refused its configuration: {told(error)}") from error
 
 
 def stage_hooks(name: str, instance: Any, failures: Counter | None = None) -> dict[str, Hook]:

@@ -19,8 +19,9 @@ import pluggy
 from pydantic import BaseModel
 
 from .hookspecs import ENTRY_POINT_GROUP, PROJECT, STAGES, Hookspecs
-from .plugin_error import PluginError
+from .plugin_error import PluginError, told
 
+_UNKNOWN = "unknown"
 _STAGE_OF = {rule.hook: stage for stage, rule in STAGES.items()}
 _SYNC_ONLY = frozenset({"headgate_configure", "headgate_metrics", "headgate_event"})
 _SPECS = {name: member for name, member in vars(Hookspecs).items() if name.startswith("headgate_")}
@@ -39,6 +40,12 @@ class PluginType:
     route_options: type[BaseModel] | None
     stages: frozenset[str]
     hooks: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def origin(self) -> str:
+        """The distribution and its version; without one the class."""
+        is_known = self.package != _UNKNOWN
+        return f"{self.package} {self.version}" if is_known else f"{self.cls.__module__}:{self.cls.__qualname__}"
 
 
 def discover() -> dict[str, EntryPoint]:
@@ -60,8 +67,8 @@ def load_type(name: str, point: EntryPoint) -> PluginType:
     where = f"plugin `{name}` ({_origin(point)})"
     try:
         cls = point.load()
-    except Exception as error:
-        raise PluginError(f"{where}: expected `{point.value}` to import, got {error!r}") from error
+    except (Exception, SystemExit) as error:
+        raise PluginError(f"{where}: expected `{point.value}` to import, got {told(error)}") from error
     if not inspect.isclass(cls):
         raise PluginError(f"{where}: expected a class, got {type(cls).__name__} `{point.value}`")
     return type_of(name, cls, (point.dist.name, point.dist.version) if point.dist else None)
@@ -69,17 +76,21 @@ def load_type(name: str, point: EntryPoint) -> PluginType:
 
 def type_of(name: str, cls: type, origin: tuple[str, str] | None = None) -> PluginType:
     """Check one plugin class; `origin` is its distribution and version. Raises: PluginError."""
-    package, version = origin or ("unknown", "unknown")
+    package, version = origin or (_UNKNOWN, _UNKNOWN)
     where = f"plugin `{name}` ({f'{package} {version}' if origin else f'{cls.__module__}:{cls.__qualname__}'})"
     hooks = frozenset(_checked_hooks(cls, where))
     if not hooks:
         raise PluginError(f"{where}: {_position(cls)}: expected at least one method marked with `hookimpl`")
+    config = _model(cls, "Config", where)
+    _check_constructor(cls, config, where)
+    if inspect.iscoroutinefunction(close := getattr(cls, "close", None)):
+        raise PluginError(f"{where}: {_position(close)}: `close`: expected `def`, got `async def`: nobody waits for it")
     return PluginType(
         name=name,
         version=version,
         package=package,
         cls=cls,
-        config=_model(cls, "Config", where),
+        config=config,
         route_options=_model(cls, "RouteOptions", where),
         stages=frozenset(_STAGE_OF[hook] for hook in hooks if hook in _STAGE_OF),
         hooks=hooks,
@@ -91,7 +102,7 @@ def make(kind: PluginType, settings: BaseModel | None) -> object:
     try:
         return kind.cls(settings) if kind.config is not None else kind.cls()
     except Exception as error:
-        raise PluginError(f"plugin `{kind.name}` {kind.version}: could not be made: {error}") from error
+        raise PluginError(f"plugin `{kind.name}` ({kind.origin}): could not be made: {told(error)}") from error
 
 
 def manager() -> pluggy.PluginManager:
@@ -172,6 +183,17 @@ def _model(cls: type, name: str, where: str) -> type[BaseModel] | None:
     if not (inspect.isclass(model) and issubclass(model, BaseModel)):
         raise PluginError(f"{where}: {_position(cls)}: expected `{name}` to be a pydantic model, got {model!r}")
     return model
+
+
+def _check_constructor(cls: type, config: type[BaseModel] | None, where: str) -> None:
+    """Refuse a class that cannot be made of its settings, or without any where it has none."""
+    given = inspect.signature(cls)
+    try:
+        given.bind(*([None] if config else []))
+    except TypeError:
+        way = f"`{cls.__name__}(config)`, for its `Config`" if config else f"`{cls.__name__}()`, as it has no `Config`"
+        at = f"{where}: {_position(cls)}"
+        raise PluginError(f"{at}: expected to be made as {way}, got `{cls.__name__}{given}`") from None
 
 
 def _position(thing: Any) -> str:

@@ -2,6 +2,33 @@
 
 from __future__ import annotations
 
+import sysconfig
+import traceback
+
+_STANDARD = sysconfig.get_path("stdlib")
+_INSTALLED = sysconfig.get_path("purelib")
+
 
 class PluginError(Exception):
     """A plugin that cannot be used. The message names it and says what is wanted."""
+
+
+def told(error: BaseException) -> str:
+    """Say what a plugin's own code raised, and where. Nothing but the text of a ValueError: it is meant to be read."""
+    kind, text = type(error).__name__, error.msg if isinstance(error, SyntaxError) else str(error)
+    if not isinstance(error, ValueError) or not text:
+        text = f"{kind}: {text}"
+    return text + place_of(error)
+
+
+def place_of(error: BaseException) -> str:
+    """Return ` (at file:line)`: the last step outside of Python's own library. The first step is ours."""
+    if isinstance(error, SyntaxError):
+        return f" (at {error.filename}:{error.lineno})"
+    steps = traceback.extract_tb(error.__traceback__)[1:]
+    places = [f" (at {step.filename}:{step.lineno})" for step in steps if not _is_standard(step.filename)]
+    return places[-1] if places else ""
+
+
+def _is_standard(file: str) -> bool:
+    return file.startswith("<") or (file.startswith(_STANDARD) and not file.startswith(_INSTALLED))

@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from ..plugin_error import place_of
 from .plugin_schema import PluginSchema
 from .scope import Scope, scope_of
 from .section import Name, Section
@@ -96,7 +97,8 @@ def _checked_settings(
     except ValidationError as error:
         raise SettingsError(model, error, unknown) from None
     except Exception as error:  # the plugin's own code
-        raise ValueError(f"the plugin `{schema.name}` failed on its settings with {type(error).__name__}") from error
+        what = f"{type(error).__name__}{place_of(error)}"  # its text might show what is set
+        raise ValueError(f"the plugin `{schema.name}` failed on its settings with {what}") from error
     if unknown:
         raise SettingsError(model, None, unknown)
     return None if model is NoSettings else settings

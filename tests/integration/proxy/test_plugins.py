@@ -94,6 +94,37 @@ WRONG = {
         "expected the mark `@hookimpl`",
     ),
     "no hook at all": ("    pass\n", 3, "expected at least one method marked with `hookimpl`"),
+    "a constructor that fails": (
+        "    def __init__(self): {}['key']\n    @hookimpl\n    def headgate_auth(self, exchange): pass\n",
+        4,
+        "could not be made: KeyError: 'key' (at ",
+    ),
+    "a constructor that takes no settings": (
+        "    import pydantic\n    class Config(pydantic.BaseModel): pass\n    def __init__(self): pass\n"
+        "    @hookimpl\n    def headgate_auth(self, exchange): pass\n",
+        3,
+        "expected to be made as `Wrong(config)`, for its `Config`, got `Wrong()`",
+    ),
+    "a constructor that wants settings": (
+        "    def __init__(self, config): pass\n    @hookimpl\n    def headgate_auth(self, exchange): pass\n",
+        3,
+        "expected to be made as `Wrong()`, as it has no `Config`, got `Wrong(config)`",
+    ),
+    "a set-up hook that fails": (
+        "    @hookimpl\n    def headgate_configure(self, setup):\n        setup.nothing\n",
+        6,
+        "refused its configuration: AttributeError: 'Setup' object has no attribute 'nothing' (at ",
+    ),
+    "a set-up hook that refuses": (
+        "    @hookimpl\n    def headgate_configure(self, setup):\n        raise ValueError('no model is configured')\n",
+        6,
+        "refused its configuration: no model is configured (at ",
+    ),
+    "an end that would have to be waited for": (
+        "    @hookimpl\n    def headgate_auth(self, exchange): pass\n    async def close(self): pass\n",
+        6,
+        "`close`: expected `def`, got `async def`",
+    ),
     "settings that are no model": (
         "    Config = dict\n    @hookimpl\n    def headgate_auth(self, exchange): pass\n",
         3,
@@ -120,6 +151,28 @@ def test_a_wrong_plugin_is_refused_with_its_version_file_and_line(tmp_path: Path
         assert "wrong-plugin 3.1" in refused.stderr
         assert f"wrong_plugin.py:{line}" in refused.stderr
         assert message in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "message"),
+    [
+        ("import json\njson.loads('{nope')\n", "wrong_plugin.py:2", "Expecting property name"),
+        ("class Wrong:\n    def x(:\n", "wrong_plugin.py:2", "SyntaxError: invalid syntax"),
+        ("import no_such_module\n", "wrong_plugin.py:1", "ModuleNotFoundError: No module named 'no_such_module'"),
+        ("raise SystemExit('bye')\n", "wrong_plugin.py:1", "SystemExit: bye"),
+        ("class Wrung: pass\n", "wrong_plugin:Wrong", "AttributeError: module 'wrong_plugin' has no attribute 'Wrong'"),
+    ],
+)
+def test_a_plugin_that_cannot_be_imported_is_refused_with_the_place(
+    tmp_path: Path, text: str, place: str, message: str
+) -> None:
+    make_plugin(tmp_path, "    pass\n")
+    (tmp_path / "wrong_plugin.py").write_text(text)
+    listed = headgate("plugins", path=tmp_path)
+    assert listed.returncode == 1
+    assert "Traceback" not in listed.stderr
+    for part in ("plugin `wrong` (wrong-plugin 3.1): expected `wrong_plugin:Wrong` to import, got ", place, message):
+        assert part in listed.stderr
 
 
 def test_a_wrong_plugin_that_nobody_uses_does_no_harm(tmp_path: Path) -> None:
