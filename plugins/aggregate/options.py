@@ -11,8 +11,9 @@ from ...proxy.config.scope import scope_of
 from ...proxy.config.section import Flag, Name, Section, Whole, empty_mapping, frozen_mapping
 from ...proxy.config.units import ByteSize, Timeout
 from ...proxy.config.wording import FieldError, Words, did_you_mean, shown
+from ...proxy.plugin_error import told
 from ...proxy.verdicts import Target
-from .scorers import known_scorers
+from .scorers import known_scorers, scorer_named
 
 Strategy = Literal["first", "all", "quorum", "best_of", "merge", "judge"]
 MAX_BRANCHES = 63  # a judge is one call more, and an exchange has 64
@@ -36,6 +37,12 @@ def _check_target(value: str, info: ValidationInfo) -> str:
 def _check_scorer(value: str) -> str:
     if value not in known_scorers():
         raise ValueError(f"unknown scorer {shown(value)}{did_you_mean(value, known_scorers())}")
+    try:
+        scorer = scorer_named(value)
+    except Exception as error:  # the scorer's own code
+        raise ValueError(f"the scorer `{value}` cannot be imported: {told(error)}") from error
+    if not callable(scorer):
+        raise ValueError(f"the scorer `{value}` is no function: expected one, got {type(scorer).__name__}")
     return value
 
 

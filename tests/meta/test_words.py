@@ -15,6 +15,7 @@ CATCH_ALL = (
     ("inference/server.py", 1, "the last place that can still answer the client"),
     ("inference/tokenizer.py", 1, "the binding raises nothing narrower"),
     ("inference/worker.py", 1, "one request's failure must not end the thread that serves the others"),
+    ("plugins/aggregate/options.py", 1, "a plugin's code: the import of a scorer of others"),
     ("plugins/aggregate/scorers.py", 1, "a plugin's code: a scorer of others"),
     ("plugins/api_key/key_source.py", 1, "supervision: keys must go on being looked at"),
     ("plugins/testing/law_machine.py", 1, "noted, and held against the plugin, before the core swallows it"),

@@ -74,7 +74,7 @@ def test_it_is_a_plugin_of_the_contract_under_any_name() -> None:
 def offered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     points = {
         name: EntryPoint(name, f"{__name__}:{name}", scorers.ENTRY_POINT_GROUP)
-        for name in ("vowels", "broken", "short_of", "not_a_number", "missing")
+        for name in ("vowels", "broken", "short_of", "not_a_number", "missing", "no_function")
     }
     monkeypatch.setattr(scorers, "_offered", lambda: points)
     scorers.scorer_named.cache_clear()
@@ -108,11 +108,29 @@ def test_a_scorer_of_another_package_decides() -> None:
 
 
 @pytest.mark.usefixtures("offered")
-@pytest.mark.parametrize("scorer", ["broken", "short_of", "not_a_number", "missing"])
+@pytest.mark.parametrize("scorer", ["broken", "short_of", "not_a_number"])
 def test_where_a_scorer_fails_all_are_equal(scorer: str) -> None:
     assert tell(FATES, strategy="best_of", scorer=scorer).body == FATES[0].body
     weighed = tell(FATES, strategy="best_of", scorer=scorer, branches={"c": {"weight": 2}})
     assert weighed.body == FATES[2].body
+
+
+no_function = ("a", "b")
+
+
+@pytest.mark.usefixtures("offered")
+@pytest.mark.parametrize(
+    ("scorer", "message"),
+    [
+        ("missing", "cannot be imported: AttributeError: module"),
+        ("no_function", "is no function: expected one, got tuple"),
+    ],
+)
+def test_a_scorer_that_can_never_score_is_refused(scorer: str, message: str) -> None:
+    with pytest.raises(ConfigErrors) as caught:
+        check(TEMPLATE.replace("OPTIONS", f"{{strategy: best_of, scorer: {scorer}}}"), {"aggregate": SCHEMA}, {})
+    (problem,) = caught.value.problems
+    assert f"routes[0].plugins.aggregate.scorer: the scorer `{scorer}` {message}" in str(problem)
 
 
 def test_a_candidate_has_what_a_scorer_needs() -> None:
