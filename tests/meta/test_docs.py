@@ -36,7 +36,7 @@ from headgate.proxy.observe.observer import Observer
 from headgate.proxy.plugin_types import PluginTypes
 from headgate.proxy.stages import count_of_failures
 from headgate.proxy.upstream.gauges import register_gauges
-from headgate.proxy.verdicts import Outcome, Settlement
+from headgate.proxy.verdicts import Identity, Outcome, Settlement
 
 from .pages import PAGES, Block, anchor, blocks, headings, links, name_of, prose, rows, text_of
 from .tree import ROOT
@@ -102,7 +102,7 @@ def test_every_hook_has_an_example_that_the_loader_takes(monkeypatch: pytest.Mon
 def test_every_attribute_of_the_exchange_is_documented() -> None:
     text = text_of("docs/hooks.md")
     assert {cells[0] for cells in rows(text, "attribute")} == set(Exchange.__slots__)
-    for kind in (Outcome, Settlement):
+    for kind in (Identity, Outcome, Settlement):
         listed = re.search(rf"`{kind.__name__}`\s+has\s+([^.]+)\.", text)
         assert listed is not None
         assert re.findall(r"`(\w+)`", listed[1]) == list(kind.__dataclass_fields__)
