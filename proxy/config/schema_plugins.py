@@ -22,6 +22,9 @@ from .scope import Scope, scope_of
 from .section import Name, Section
 from .wording import FieldError, Words, did_you_mean, shown
 
+# For who has written one, and forgot to install it here or to name it there.
+_FINDING = "`headgate plugins` lists all that entry points of the group `headgate.plugins` name in this environment"
+
 
 class SettingsError(ValueError):
     """Settings that a plugin's own model refuses. `unknown` are keys that the model would silently ignore."""
@@ -50,7 +53,9 @@ class PluginConfig(Section):
         use = data.get("use")
         if not isinstance(use, str) or use not in installed:
             name = use if isinstance(use, str) else ""
-            raise FieldError(("use",), f"unknown plugin {shown(use)}{did_you_mean(name, installed)}")
+            near = did_you_mean(name, installed)
+            hint = "" if near.endswith("?") else f"; {_FINDING}"
+            raise FieldError(("use",), f"unknown plugin {shown(use)}{near}{hint}")
         schema = installed[use]
         if schema.refused:
             raise FieldError(("use",), schema.refused)

@@ -14,6 +14,7 @@ from .kind import Kind
 
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")  # Source: PEP 508
 _MAX_CHARACTERS = 60
+_PREFIX = "headgate_plugin_"
 _IMPORTED = re.compile(r"^(?:from \S+ )?import (.+)$", re.MULTILINE)
 
 _PROJECT = """\
@@ -33,7 +34,7 @@ dependencies = ["headgate"]
 test = ["headgate[testing]", "mypy", "pytest"]
 
 [project.entry-points."headgate.plugins"]
-{module} = "{module}:{cls}"
+{plugin} = "{module}:{cls}"
 
 [tool.setuptools]
 packages = ["{module}"]
@@ -51,7 +52,7 @@ listeners:
 clusters:
   origin: {{endpoints: ["http://127.0.0.1:9000"]}}
 plugins:
-  {module}: {settings}
+  {plugin}: {settings}
 stages:
 {stages}
 routes:
@@ -84,13 +85,13 @@ class {cls}:
     """{does}."""
 
     class Config(BaseModel):
-        """Settings under `plugins.{module}`."""
+        """Settings under `plugins.{plugin}`."""
 
         model_config = ConfigDict(extra="forbid", frozen=True)
 
 {config}
     class RouteOptions(BaseModel):
-        """Settings under a route's `plugins.{module}`."""
+        """Settings under a route's `plugins.{plugin}`."""
 
         model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -110,10 +111,11 @@ CONFIG = (Path(__file__).parents[1] / "gateway.yaml").read_text()
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What a new plugin is called: its distribution, its module (and entry point), its class."""
+    """What a new plugin is called: its distribution, its module, its entry point, its class."""
 
     distribution: str
     module: str
+    plugin: str
     cls: str
 
 
@@ -127,19 +129,22 @@ def names_of(name: str, kind: Kind, taken: Iterable[str]) -> Names:
         raise UsageError(f"NAME: got {name!r}, which makes no module's name, {wanted}")
     if keyword.iskeyword(module) or module in sys.stdlib_module_names or module in ("headgate", "tests"):
         raise UsageError(f"NAME: got {name!r}, but `{module}` is a word or module of Python's; choose another name")
-    if module in taken:
-        raise UsageError(f"NAME: got {name!r}, but a plugin `{module}` is installed; choose another name")
-    cls = "".join(part.capitalize() for part in module.split("_"))
+    plugin = module.removeprefix(_PREFIX)  # configurations say it often
+    plugin = plugin if plugin.isidentifier() else module
+    if plugin in taken:
+        raise UsageError(f"NAME: got {name!r}, but a plugin `{plugin}` is installed; choose another name")
+    cls = "".join(part.capitalize() for part in plugin.split("_"))
     imported = ", ".join(_IMPORTED.findall(kind.imports + kind.test_imports)).split(", ")
     if cls in {*imported, "Laws", "Filling", "Key", "Config"}:
         raise UsageError(f"NAME: got {name!r}, but a class `{cls}` is used by the plugin itself; choose another name")
-    return Names(name, module, cls)
+    return Names(name, module, plugin, cls)
 
 
 def files_of(names: Names, kind: Kind) -> dict[str, str]:
     """Return the text of every file, by its path in the package's folder."""
-    about = {"distribution": names.distribution, "module": names.module, "cls": names.cls, "does": kind.does}
-    stages = "\n".join(f"  {stage}: [{names.module}]" for stage in kind.stages)
+    about = {"distribution": names.distribution, "module": names.module, "plugin": names.plugin}
+    about |= {"cls": names.cls, "does": kind.does}
+    stages = "\n".join(f"  {stage}: [{names.plugin}]" for stage in kind.stages)
     curl = "headgate serve gateway.yaml, then: curl http://127.0.0.1:8080/"
     environment = "".join(f"export {name}='{value}'\n" for name, value in kind.environment)
     texts = {
@@ -179,5 +184,5 @@ def _test_imports(names: Names, kind: Kind) -> str:
 
 
 def _named(text: str, names: Names) -> str:
-    text = text.replace("PLUGIN_NAME", names.module.upper()).replace("plugin_name", names.module)
+    text = text.replace("PLUGIN_NAME", names.plugin.upper()).replace("plugin_name", names.plugin)
     return re.sub(r"\bMade\b", names.cls, text)

@@ -30,7 +30,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with a package of each kind."""
     folder = tmp_path_factory.mktemp("new")
     for kind in KINDS:
-        assert main(["plugins", "new", f"my-{kind}", "--kind", kind, "--into", str(folder)]) == 0
+        assert main(["plugins", "new", f"headgate-plugin-my-{kind}", "--kind", kind, "--into", str(folder)]) == 0
     return folder
 
 
@@ -39,7 +39,8 @@ def installed(written: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """A folder into which pip has installed all of them."""
     folder = tmp_path_factory.mktemp("site")
     pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--no-index"]
-    ran("installing", [*pip, "--target", str(folder), *(str(written / f"my-{kind}") for kind in KINDS)])
+    packages = [str(written / f"headgate-plugin-my-{kind}") for kind in KINDS]
+    ran("installing", [*pip, "--target", str(folder), *packages])
     yield folder
 
 
@@ -84,9 +85,9 @@ COMPLAINTS = (
 
 def test_their_types_are_right_and_wrong_ones_are_refused(written: Path, tmp_path: Path) -> None:
     (tmp_path / "headgate").symlink_to(ROOT)  # an editable install is nothing that mypy finds
-    modules = [f"{written}/my-{kind}/my_{kind}" for kind in KINDS]
+    modules = [f"{written}/headgate-plugin-my-{kind}/headgate_plugin_my_{kind}" for kind in KINDS]
     tests = [str(path) for path in written.glob("*/tests/test_*.py")]
-    paths = ":".join([str(tmp_path), *(str(written / f"my-{kind}") for kind in KINDS)])
+    paths = ":".join([str(tmp_path), *(str(written / f"headgate-plugin-my-{kind}") for kind in KINDS)])
     mypy = [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", f"--cache-dir={tmp_path}/cache"]
     mypy += ["--config-file=", "--namespace-packages", "--explicit-package-bases"]
     ran("types", [*mypy, *modules, *tests], MYPYPATH=paths)

@@ -13,17 +13,20 @@ from headgate.proxy.cli.usage_error import UsageError
 
 
 @pytest.mark.parametrize(
-    ("name", "module", "cls"),
+    ("name", "module", "plugin", "cls"),
     [
-        ("headgate-plugin-mine", "headgate_plugin_mine", "HeadgatePluginMine"),
-        ("Mine", "mine", "Mine"),
-        ("a.b_c-d", "a_b_c_d", "ABCD"),
-        ("x--y2", "x_y2", "XY2"),
+        ("headgate-plugin-mine", "headgate_plugin_mine", "mine", "Mine"),
+        ("Headgate_Plugin.my-own", "headgate_plugin_my_own", "my_own", "MyOwn"),
+        ("headgate-plugin-2fast", "headgate_plugin_2fast", "headgate_plugin_2fast", "HeadgatePlugin2fast"),
+        ("headgate-plugin", "headgate_plugin", "headgate_plugin", "HeadgatePlugin"),
+        ("Mine", "mine", "mine", "Mine"),
+        ("a.b_c-d", "a_b_c_d", "a_b_c_d", "ABCD"),
+        ("x--y2", "x_y2", "x_y2", "XY2"),
     ],
 )
-def test_module_and_class_follow_from_the_name(name: str, module: str, cls: str) -> None:
+def test_module_plugin_and_class_follow_from_the_name(name: str, module: str, plugin: str, cls: str) -> None:
     names = names_of(name, KINDS["log"], ())
-    assert (names.distribution, names.module, names.cls) == (name, module, cls)
+    assert (names.distribution, names.module, names.plugin, names.cls) == (name, module, plugin, cls)
 
 
 @pytest.mark.parametrize(
@@ -40,6 +43,7 @@ def test_module_and_class_follow_from_the_name(name: str, module: str, cls: str)
         ("json", "`json` is a word or module of Python's"),
         ("headgate", "`headgate` is a word or module"),
         ("taken", "a plugin `taken` is installed"),
+        ("headgate-plugin-taken", "a plugin `taken` is installed"),
         ("reservation", "a class `Reservation` is used by the plugin itself"),
         ("laws", "a class `Laws` is used by the plugin itself"),
     ],

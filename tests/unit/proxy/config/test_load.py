@@ -183,6 +183,14 @@ def test_wrong_plugin_code_is_an_error_at_its_place() -> None:
     assert place.partition(":")[0] == __file__  # and the text of the error is not shown: it might hold what is set
 
 
+def test_who_names_a_plugin_that_is_not_found_is_told_where_they_come_from() -> None:
+    schemas = {"own": PluginSchema("own", None, None, frozenset())}
+    (far,) = errors_of(BASE + "plugins: {another: {}}", schemas)
+    assert 'unknown plugin "another", wanted `own`; `headgate plugins` lists all' in far
+    (near,) = errors_of(BASE + "plugins: {owm: {}}", schemas)
+    assert near.endswith('unknown plugin "owm", did you mean `own`?')
+
+
 def test_plugin_messages_keep_their_own_words() -> None:
     class Settings(BaseModel):
         names: list[str]
