@@ -24,7 +24,9 @@ from .guards import Guard, guarded
 from .hook_timing import hook_seconds, timed
 from .hooks import PluginType, make, manager
 from .hookspecs import STAGES, ModelInfo, Setup
+from .observe.access_log import AccessLog
 from .observe.metrics import Counter, Histogram, Registry
+from .observe.observer import Observer
 from .plugin_close import close_plugin
 from .plugin_error import PluginError, told
 from .plugin_types import PluginTypes
@@ -45,7 +47,9 @@ _SHAPING = ("route", "request", "aggregate")  # stages
 def try_plugins(config: Config, types: PluginTypes) -> None:
     """Make every plugin of a configuration and close it again. Raises: PluginError."""
     infos = {name: ModelInfo(tuple(model.aliases), model.owned_by) for name, model in config.models.items()}
-    for name, instance in _instances(config, types, Registry(), infos, None).items():
+    registry = Registry()
+    Observer(registry, AccessLog("off"))  # no plugin may have the name of one of its metrics
+    for name, instance in _instances(config, types, registry, infos, None).items():
         close_plugin(name, instance)
 
 

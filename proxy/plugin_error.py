@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sysconfig
 import traceback
 
+_GATEWAY = os.path.join(os.path.dirname(__file__), "")
 _STANDARD = sysconfig.get_path("stdlib")
 _INSTALLED = sysconfig.get_path("purelib")
 
@@ -22,13 +24,14 @@ def told(error: BaseException) -> str:
 
 
 def place_of(error: BaseException) -> str:
-    """Return ` (at file:line)`: the last step outside of Python's own library. The first step is ours."""
+    """Return ` (at file:line)`: the last step outside of Python's own library and of the gateway."""
     if isinstance(error, SyntaxError):
         return f" (at {error.filename}:{error.lineno})"
-    steps = traceback.extract_tb(error.__traceback__)[1:]
-    places = [f" (at {step.filename}:{step.lineno})" for step in steps if not _is_standard(step.filename)]
+    steps = traceback.extract_tb(error.__traceback__)
+    places = [f" (at {step.filename}:{step.lineno})" for step in steps if _is_theirs(step.filename)]
     return places[-1] if places else ""
 
 
-def _is_standard(file: str) -> bool:
-    return file.startswith("<") or (file.startswith(_STANDARD) and not file.startswith(_INSTALLED))
+def _is_theirs(file: str) -> bool:
+    is_standard = file.startswith(_STANDARD) and not file.startswith(_INSTALLED)
+    return not (is_standard or file.startswith(("<", _GATEWAY)))

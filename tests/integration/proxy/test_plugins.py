@@ -120,6 +120,13 @@ WRONG = {
         6,
         "refused its configuration: no model is configured (at ",
     ),
+    "a metric whose name is taken": (
+        "    @hookimpl\n    def headgate_metrics(self, registry):\n"
+        "        from headgate.proxy.observe.metrics import Counter\n"
+        "        registry.register(Counter('headgate_requests', 'Mine.'))\n",
+        7,
+        "refused its configuration: metric headgate_requests: registered before as counter",
+    ),
     "an end that would have to be waited for": (
         "    @hookimpl\n    def headgate_auth(self, exchange): pass\n    async def close(self): pass\n",
         6,
