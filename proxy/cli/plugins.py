@@ -19,7 +19,9 @@ from .usage_error import UsageError
 
 def add_commands(commands: Any) -> None:
     """Add `plugins` with its actions; without one it lists."""
-    plugins = commands.add_parser("plugins", help="list the installed plugins, pin one, begin a new one, or measure some")
+    plugins = commands.add_parser(
+        "plugins", help="list the installed plugins, pin one, begin a new one, or measure some"
+    )
     plugins.set_defaults(run=run_list, config=None)
     actions = plugins.add_subparsers(title="actions", metavar="ACTION")
     listed = actions.add_parser("list", help="list the plugins: name, distribution, version, stages, where it is used")
