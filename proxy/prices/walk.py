@@ -16,6 +16,7 @@ from ..exchange.message import Request, Response
 from ..gateway import Gateway, Serving
 from ..lane.body import WholeBody
 from ..lane.pipeline import InlinePipeline, is_inline
+from ..outliving import SharedAsk
 from ..pipeline import Pipeline
 from ..record import Record
 from ..snapshot import Snapshot
@@ -104,8 +105,8 @@ class _AsInTheLane(InlinePipeline):
         super().__init__(exchange, body, record, snapshot)
         self._data = data
 
-    async def answer(self, calls: TargetCalls) -> Response:
-        """Return the answer, from a cache, a plugin, or the targets. Raises: GatewayError."""
+    async def answer(self, calls: TargetCalls) -> Response | SharedAsk:
+        """Return the answer, or how to get one that others want, too. Raises: GatewayError."""
         exchange, body = self._exchange, self._body
         assert isinstance(body, WholeBody) and isinstance(calls, GivenCalls)
         program = self.matched(*self._snapshot.match(exchange.request))
