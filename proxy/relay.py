@@ -64,7 +64,7 @@ class Relay:
         is_counted = record.served.target is None and bool(record.usages)
         is_free = is_counted or record.is_hit
         if exchange.route.is_inference and record.served.progress is None and not is_free:
-            self.usage = UsageTap(response.fields.get("content-type") or "")
+            self.usage = UsageTap(_readable_type(response))
         record.status = response.status
         record.is_streamed = _is_event_stream(response)
         record.first_byte_at = time.perf_counter()  # the loop's clock is too coarse to measure with
@@ -149,6 +149,12 @@ async def close_body(body: bytes | AsyncIterator[bytes]) -> None:
     close: Callable[[], Awaitable[None]] | None = getattr(body, "aclose", None)
     if close is not None:
         await close()
+
+
+def _readable_type(response: Response) -> str:
+    """Return the media type of what can be read; of what is in a content coding nobody here can say anything."""
+    is_coded = (response.fields.get("content-encoding") or "identity").lower() != "identity"
+    return "" if is_coded else response.fields.get("content-type") or ""
 
 
 def _is_event_stream(response: Response) -> bool:

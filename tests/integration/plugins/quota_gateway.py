@@ -83,7 +83,7 @@ async def settled(gate: RunningGateway, tokens: int, cost: int, key: str = KEY) 
         async with asyncio.timeout(READY_S):
             while found[1:] != (tokens, cost):
                 found, num_asked = await left(gate, key), num_asked + 1
-    assert found[1:] == (tokens, cost)
+    assert found[1:] == (tokens, cost), f"{found[1:]} is left, expected {(tokens, cost)}"
     return found[0] + num_asked
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import json
 import os
 import signal
@@ -63,6 +64,26 @@ def test_a_stream_without_usage_is_charged_by_its_events(lane: str) -> None:
 
     answer, requests = play(script, ask, lane)
     assert (answer.is_whole, requests) == (True, REQUESTS - 1)
+
+
+@both_ways
+def test_a_stream_that_nobody_here_can_read_is_charged_as_reserved(lane: str) -> None:
+    """Its events are in a content coding, as clients may ask for it."""
+    whole = gzip.compress(b"".join([*events(), DONE]))
+
+    async def script(call: Call) -> None:
+        if not call.body:
+            return await answered(call)
+        await begin(call, "Content-Encoding: gzip")
+        await chunks(call, [whole])
+        await end(call)
+
+    async def ask(gate: RunningGateway) -> tuple[Answer, int]:
+        answer = await post(gate, is_stream=True)
+        return answer, await settled(gate, TOKENS - PROMPT_TOKENS - MAX_TOKENS, 10**9 - PROMPT_TOKENS - 2 * MAX_TOKENS)
+
+    answer, requests = play(script, ask, lane)
+    assert (answer.body, requests) == (whole, REQUESTS - 1)
 
 
 @both_ways
