@@ -157,6 +157,7 @@ def test_who_asks_for_the_same_while_anybody_wants_it_shares_one_fetch(visits: l
         ends = await asyncio.gather(*(world.visit(visit) for visit in visits))
         assert world.num_forwarded - world.num_aborted <= 1
         assert world.num_forwarded == generations(visits)
+        assert {end[0].error for end in ends if end is not None} <= {""}
         bodies = {end[0].body for end in ends if end is not None and end[0].verdict != "hit"}
         assert len(bodies) <= 1
 

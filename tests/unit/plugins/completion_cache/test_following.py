@@ -30,7 +30,7 @@ def test_followers_read_a_stream_along_from_its_beginning() -> None:
         stand = Stand()
         all_seen = await asyncio.gather(*(later(at, stand.ask(STREAMED, LIVE)) for at in (0, 0, 0.5, 1, 2.5, 3)))
         assert stand.num_forwarded == 1
-        assert {seen.body for seen in all_seen} == {WHOLE}
+        assert {(seen.body, seen.error) for seen in all_seen} == {(WHOLE, "")}
         assert {seen.ended_at for seen in all_seen} == {5.0}
         assert [seen.verdict for seen in all_seen] == ["miss"] + ["collapsed"] * 5
         assert all_seen[1].cache_status == "headgate; fwd=uri-miss; collapsed"
@@ -91,7 +91,7 @@ def test_fetch_goes_on_without_its_client_for_who_follows() -> None:
             followers = [asyncio.create_task(stand.ask(STREAMED)) for _ in range(3)]
             await asyncio.sleep(leaves_at)
             reader.leave()
-            assert [(await each).body for each in followers] == [WHOLE] * 3
+            assert [((await each).body, (await each).error) for each in followers] == [(WHOLE, "")] * 3
             seen = await leader
             assert seen.verdict == "miss"
             assert (stand.num_forwarded, stand.num_aborted, stand.num_open) == (1, 0, 0)
