@@ -79,7 +79,7 @@ class Flight:
         self._kept += piece
         self._newest = piece
         if len(self._kept) > self.max_bytes:
-            excess = len(self._kept) - max(self.max_bytes // 2, len(piece))  # the newest was seen by nobody yet
+            excess = len(self._kept) - self.max_bytes // 2
             del self._kept[:excess]
             self._start += excess
         self._wake()

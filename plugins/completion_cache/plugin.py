@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from ...ext.cache_core import Reason
@@ -15,37 +15,20 @@ from ...proxy.observe.metrics import Gauge, Registry
 from ...proxy.verdicts import Hit, Miss
 from ..cache import answers
 from ..cache.directives import Directives, parse_directives
-from .asked import Asked, PassedByError, read_asked
+from .asked import PassedByError, read_asked
 from .config import CompletionCacheConfig, CompletionCacheRouteOptions
 from .entry import Content, Entry, Pair
 from .evict import meant_by
 from .filling import Filling, Keeping, Shelf
 from .flight import Flight, Flights, Landing
 from .instead import Instead
+from .lookup import Fetch, Lookup
 from .memory import Memory
 from .reading_along import ReadingAlong
 from .replay import converted, in_form
 
 _MAX_TURNS = 2  # fetches of others that one request waits for
 _ANY_SIZE = 1 << 62
-
-
-@dataclass(slots=True)
-class Lookup:
-    """A request on its way through the cache. `stale` is an older answer that it may have in place of a failure."""
-
-    exchange: Exchange
-    options: CompletionCacheRouteOptions
-    directives: Directives
-    asked: Asked
-    filling: Filling | None = None
-    stale: Entry | None = None
-    is_answered: bool = False  # with its Cache-Status
-
-    @property
-    def is_renewing(self) -> bool:
-        """Whether it wants a new answer."""
-        return "no-cache" in self.directives
 
 
 class CompletionCache:
@@ -101,7 +84,7 @@ class CompletionCache:
             return None
         directives = parse_directives(request.fields.get_all("cache-control"))
         if "no-store" in directives or self._is_too_large(exchange):
-            return self._pass_by(exchange, "" if "no-store" in directives else "; detail=too-large")
+            return self._pass_by(exchange, "" if "no-store" in directives else "too-large")
         data = request.body.arrived(_ANY_SIZE)
         if data is None:
             return self._read(exchange, options, directives)
@@ -110,11 +93,9 @@ class CompletionCache:
     @hookimpl
     def headgate_response_head(self, exchange: Exchange, response: Response) -> None:
         """Say in Cache-Status why the request was forwarded, and whether its answer is stored."""
-        lookup: Lookup | str | None = exchange.state.get(CompletionCache)
-        if isinstance(lookup, str):
-            response.fields.raw.append(answers.forwarded("bypass", lookup))
-        elif lookup is not None and not lookup.is_answered:
-            response.fields.raw.append(answers.forwarded(_why(lookup), _parameters(lookup)))
+        fetch: Fetch | None = exchange.state.get(CompletionCache)
+        if fetch is not None and not fetch.is_answered:
+            response.fields.raw.append(answers.forwarded(fetch.why, fetch.parameters))
 
     # -- what is asked for
 
@@ -127,8 +108,8 @@ class CompletionCache:
             return exchange.body_scan is None
         return length > self._config.max_request
 
-    def _pass_by(self, exchange: Exchange, parameters: str) -> Miss:
-        exchange.state[CompletionCache] = parameters
+    def _pass_by(self, exchange: Exchange, detail: str) -> Miss:
+        exchange.state[CompletionCache] = Fetch("bypass", detail=detail)
         return Miss(None, "bypass")
 
     async def _read(
@@ -142,11 +123,11 @@ class CompletionCache:
         self, exchange: Exchange, options: CompletionCacheRouteOptions, directives: Directives, data: bytes
     ) -> Hit | Miss | Awaitable[Hit | Miss]:
         if len(data) > self._config.max_request:
-            return self._pass_by(exchange, "; detail=too-large")
+            return self._pass_by(exchange, "too-large")
         try:
             asked = read_asked(exchange, data, options, is_shared=self._config.share == "all")
         except PassedByError as error:
-            return self._pass_by(exchange, f"; detail={error}")
+            return self._pass_by(exchange, str(error))
         lookup = Lookup(exchange, options, directives, asked)
         hit = None if lookup.is_renewing else self._find(lookup)
         if hit is not None:
@@ -170,7 +151,7 @@ class CompletionCache:
                 continue
             content = self._converted(entry, now) if is_other else entry.content
             found = None if content is None else in_form(content, asked.form)
-            hit = self._hit(lookup, found, "hit", answers.hit(int(entry.expires_at - now)))
+            hit = _hit(found, "hit", answers.hit(int(entry.expires_at - now)))
             if hit is not None:
                 return hit
         return None
@@ -181,13 +162,6 @@ class CompletionCache:
         if content is not None:
             self.shelf.memory.put(replace(entry, content=content), now, is_renewing=False)
         return content
-
-    def _hit(self, lookup: Lookup, found: tuple[bytes, bytes] | None, status: str, field: Pair) -> Hit | None:
-        if found is None:
-            return None
-        media_type, body = found
-        lookup.is_answered = True
-        return Hit(Response(200, Fields([(b"Content-Type", media_type), field]), body, len(body)), status)
 
     # -- what is being fetched
 
@@ -225,7 +199,7 @@ class CompletionCache:
         try:
             while flight.landing is None and not flight.is_closed:
                 if is_alike and flight.is_readable and flight.fields is not None:
-                    is_kept = lookup.is_answered = True
+                    is_kept = True
                     body = ReadingAlong(flight, lookup.exchange.deadline)
                     fields = Fields([*flight.fields, field])
                     return Hit(Response(200, fields, body, is_whole_events=flight.is_whole_events), "collapsed")
@@ -233,7 +207,7 @@ class CompletionCache:
                     return None
             content = flight.content
             found = None if content is None else in_form(content, asked.form)
-            return self._hit(lookup, found, "collapsed", field)
+            return _hit(found, "collapsed", field)
         finally:
             if not is_kept:
                 flight.leave()
@@ -246,40 +220,34 @@ class CompletionCache:
     # -- what is to be fetched
 
     def _miss(self, lookup: Lookup) -> Miss:
-        exchange, asked, options = lookup.exchange, lookup.asked, lookup.options
-        exchange.state[CompletionCache] = lookup
-        shape = asked.options if asked.form.is_stream else b""
-        flight = Flight(asked.key, shape, self._config.max_entry_bytes, exchange.now())
-        if self._config.single_flight:
+        exchange, asked, options, config = lookup.exchange, lookup.asked, lookup.options, self._config
+        flight = Flight(
+            asked.key, asked.options if asked.form.is_stream else b"", config.max_entry_bytes, exchange.now()
+        )
+        if config.single_flight:
             self.shelf.flights.lead(flight)
         keeping = Keeping(options.ttl, options.stale_if_error, lookup.is_renewing)
-        lookup.filling = filling = Filling(self.shelf, flight, keeping, exchange.now)
+        filling = Filling(self.shelf, flight, keeping, exchange.now)
+        fetch = exchange.state[CompletionCache] = Fetch(lookup.why, filling)
         exchange.request.fields.set("accept-encoding", "identity")  # what is stored is for every client
-        revise = Instead(partial(self._stale, lookup)) if self._has_stale(lookup) else None
-        return Miss(filling, revise=revise, companions=filling)
-
-    def _has_stale(self, lookup: Lookup) -> bool:
-        return lookup.stale is not None and in_form(lookup.stale.content, lookup.asked.form) is not None
-
-    def _stale(self, lookup: Lookup, parameters: str) -> Hit | None:
-        entry, filling = lookup.stale, lookup.filling
-        if entry is None or filling is None:
-            return None
-        filling.give_instead(entry.content)
-        field = answers.forwarded("stale", f"{parameters}; detail=stale-if-error")
-        return self._hit(lookup, in_form(entry.content, lookup.asked.form), "stale", field)
+        stale = None if lookup.stale is None else in_form(lookup.stale.content, asked.form)
+        revise = None
+        if lookup.stale is not None and stale is not None:
+            revise = Instead(partial(_instead, fetch, filling, lookup.stale.content, stale))
+        return Miss(filling, revise=revise, companions=filling if config.single_flight else None)
 
 
-def _why(lookup: Lookup) -> str:
-    if lookup.is_renewing:
-        return "request"
-    return "uri-miss" if lookup.stale is None else "stale"
+def _hit(found: tuple[bytes, bytes] | None, status: str, field: Pair) -> Hit | None:
+    if found is None:
+        return None
+    media_type, body = found
+    return Hit(Response(200, Fields([(b"Content-Type", media_type), field]), body, len(body)), status)
 
 
-def _parameters(lookup: Lookup) -> str:
-    filling = lookup.filling
-    if filling is None:
-        return ""
-    if filling.is_taking:
-        return "; stored"
-    return f"; detail={filling.reason}" if filling.reason is not None else ""
+def _instead(
+    fetch: Fetch, filling: Filling, content: Content, found: tuple[bytes, bytes], parameters: str
+) -> Hit | None:
+    """Give an older answer, to who follows, too; `parameters` tell what failed."""
+    fetch.is_answered = True
+    filling.give_instead(content)
+    return _hit(found, "stale", answers.forwarded("stale", f"{parameters}; detail=stale-if-error"))

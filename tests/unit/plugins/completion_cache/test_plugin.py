@@ -318,6 +318,16 @@ def test_newer_answer_replaces_the_older_one() -> None:
     run(main())
 
 
+def test_what_is_collected_is_not_counted_twice() -> None:
+    async def main() -> None:
+        stand = Stand(max_bytes=65536, max_entry=16384, eviction="lru")
+        for seed in range(4):
+            await stand.ask(Ask({"seed": seed}), Origin((chat("x" * 14_500),)))
+        assert len(stand.cache.shelf.memory) == 4  # which fit, but not with a fifth of their size
+
+    run(main())
+
+
 def test_operator_gives_answers_up() -> None:
     async def main() -> None:
         stand = Stand()
