@@ -170,9 +170,10 @@ class CompletionCache:
         if not self._config.single_flight or lookup.is_renewing:
             return None
         flight = self.shelf.flights.of(lookup.asked.key)
-        if flight is None or flight.num_followers >= self._config.max_followers:
-            return None
-        return flight
+        return None if flight is None or self._is_full(flight) else flight
+
+    def _is_full(self, flight: Flight) -> bool:
+        return flight.num_followers >= self._config.max_followers
 
     async def _follow(self, lookup: Lookup, flight: Flight) -> Hit | Miss:
         """Share another request's fetch; where nothing came of it look again, and then go alone."""
@@ -194,6 +195,8 @@ class CompletionCache:
         asked, until = lookup.asked, self._until(lookup.exchange, flight)
         field = answers.forwarded("uri-miss", "; collapsed")
         is_alike = asked.form.is_stream and asked.options == flight.shape
+        if self._is_full(flight):  # by now: others may have come to wait at the same time
+            return None
         flight.join()
         is_kept = False
         try:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Any
 
 import pytest
 
 from headgate.plugins.completion_cache.entry import Key
 from headgate.plugins.completion_cache.flight import MAX_FLIGHTS, Flight, Flights
+from headgate.plugins.completion_cache.reading_along import ReadingAlong
+from headgate.proxy.verdicts import Miss
 
 from ....virtual_clock import run
 from .answers import STREAM, chat, stream, texts_of
@@ -230,6 +233,27 @@ def test_followers_have_a_bound() -> None:
         stand = Stand(max_followers=3)
         await asyncio.gather(*(stand.ask(STREAMED, LIVE) for _ in range(10)))
         assert stand.num_forwarded == 1 + 6
+
+    run(main())
+
+
+def test_followers_have_a_bound_where_all_come_before_any_waits() -> None:
+    async def main() -> None:
+        stand = Stand(max_followers=3)
+        leader = asyncio.create_task(stand.ask(STREAMED, LIVE))
+        await asyncio.sleep(0.5)
+        waiting = [stand.cache.headgate_cache(STREAMED.exchange()) for _ in range(10)]
+        verdicts = await asyncio.gather(*(each for each in waiting if isinstance(each, Awaitable)))
+        assert sorted(verdict.status or "" for verdict in verdicts) == ["collapsed"] * 3 + ["miss"] * 7
+        for verdict in verdicts:
+            if isinstance(verdict, Miss):
+                assert verdict.store is not None
+                verdict.store.discard()
+            else:
+                assert isinstance(verdict.response.body, ReadingAlong)
+                await verdict.response.body.aclose()
+        await leader
+        assert stand.cache.shelf.memory.reserved_bytes == len(stand.cache.shelf.flights) == 0
 
     run(main())
 
