@@ -227,7 +227,8 @@ class CompletionCache:
         flight = Flight(
             asked.key, asked.options if asked.form.is_stream else b"", config.max_entry_bytes, exchange.now()
         )
-        if config.single_flight:
+        is_leading = config.single_flight and not exchange.is_hurried  # others have more time than its client gives
+        if is_leading:
             self.shelf.flights.lead(flight)
         keeping = Keeping(options.ttl, options.stale_if_error, lookup.is_renewing)
         filling = Filling(self.shelf, flight, keeping, exchange.now)
@@ -237,7 +238,7 @@ class CompletionCache:
         revise = None
         if lookup.stale is not None and stale is not None:
             revise = Instead(partial(_instead, fetch, filling, lookup.stale.content, stale))
-        return Miss(filling, revise=revise, companions=filling if config.single_flight else None)
+        return Miss(filling, revise=revise, companions=filling if is_leading else None)
 
 
 def _hit(found: tuple[bytes, bytes] | None, status: str, field: Pair) -> Hit | None:

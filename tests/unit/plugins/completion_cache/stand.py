@@ -46,13 +46,14 @@ class Ask:
     groups: tuple[tuple[Target, ...], ...] = GROUPS
     options: Mapping[str, Any] = field(default_factory=dict)
     deadline_s: float = float("inf")
+    is_hurried: bool = False
 
     def exchange(self) -> Exchange:
         told = {"model": "m", "temperature": 0, "messages": [{"role": "user", "content": "hi"}], **self.body}
         if self.is_stream:
             told["stream"] = True
         options = CompletionCache.RouteOptions(enabled=True, **self.options)
-        return make_exchange(
+        exchange = make_exchange(
             "POST",
             self.target,
             self.fields,
@@ -64,6 +65,8 @@ class Ask:
             groups=self.groups,
             deadline_s=self.deadline_s,
         )
+        exchange.is_hurried = self.is_hurried
+        return exchange
 
 
 @dataclass(frozen=True)

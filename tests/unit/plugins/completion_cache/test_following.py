@@ -267,6 +267,18 @@ def test_off_means_each_for_itself() -> None:
     run(main())
 
 
+def test_who_is_in_a_hurry_follows_but_is_not_followed() -> None:
+    async def main() -> None:
+        hurried = Ask(is_stream=True, is_hurried=True)
+        for asks, number in (((hurried, STREAMED), 2), ((STREAMED, hurried), 1)):
+            stand = Stand()
+            all_seen = await asyncio.gather(*(stand.ask(ask, LIVE) for ask in asks))
+            assert {seen.body for seen in all_seen} == {WHOLE}
+            assert stand.num_forwarded == number
+
+    run(main())
+
+
 def test_tenants_do_not_follow_each_other() -> None:
     async def main() -> None:
         stand = Stand()
