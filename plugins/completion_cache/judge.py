@@ -44,7 +44,8 @@ def _is_sound(body: bytes) -> bool:
         return False
     choices = value.get("choices")
     if choices is None:
-        return True  # of another kind, such as embeddings
+        # Embeddings. Whether anything else is whole is not known, as of what several branches have come to.
+        return value.get("object") == "list" and isinstance(value.get("data"), list)
     if not isinstance(choices, list) or not choices:
         return False
     return all(isinstance(choice, dict) and choice.get("finish_reason") in _REASONS for choice in choices)
