@@ -50,6 +50,7 @@ async def cached(*urls: str, **more: Any) -> AsyncIterator[RunningGateway]:
         "plugins": {"completion_cache": more.pop("cache", {}), **more.pop("plugins", {})},
         "stages": {"cache": ["completion_cache"], "response_head": ["completion_cache"], **more.pop("stages", {})},
         "admin": {"address": "127.0.0.1:0"},
+        "drain": more.pop("drain", "30s"),
         "routes": [
             {
                 "name": "chat",

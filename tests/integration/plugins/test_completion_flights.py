@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 
 import pytest
 
@@ -115,5 +116,30 @@ def test_slow_follower_holds_nobody_up(way: str) -> None:
                 assert (await leader).body == (await quick).body == whole
                 assert (await slow.answer()).body == whole
             assert len(served.calls) == 1
+
+    asyncio.run(main())
+
+
+@both_ways
+def test_drain_ends_a_fetch_without_client_with_those_who_follow_it(way: str) -> None:
+    async def main() -> None:
+        steps = Steps()
+        async with upstream(steps) as served, cached(served.url, way=way, drain="100ms") as gate:
+            async with client(gate.port) as leader, client(gate.port) as follower:
+                await leader.send("POST", CHAT, STREAMED)
+                await served.until(lambda: served.calls)
+                await follower.send("POST", CHAT, STREAMED)
+                steps.go(2)
+                await until_told(gate, followers=1)
+                leader.close()
+                await until_told(gate, gone=1)
+                gate.signal(signal.SIGTERM)
+                seen = await follower.answer()
+                assert (seen.is_whole, seen.body.startswith(b"".join(stream()[:2]))) == (False, True)
+                assert b"draining" in seen.body
+                async with asyncio.timeout(WAIT_S):
+                    await steps.gone.wait()
+                    assert await gate.process.wait() == 0
+            assert {line["error"] for line in gate.log()} == {"draining", "client_gone"}
 
     asyncio.run(main())
