@@ -3,7 +3,8 @@
     python -m bench.micro.completion_cache [--requests 300] [--rounds 15]
 
 `hit` is the hook of the plugin from the body to the answer, `other form` the same where the answer is stored as a
-stream and asked for as JSON, `passed by` a request with a temperature, which is parsed and no more. Prompts of one and
+stream and asked for as JSON, `passed by` a request with a temperature, which is parsed and no more;
+`miss and store` is all that a stream costs on its way in. Prompts of one and
 of 16 KiB, answers of 40 chunks. Figures are the least of the rounds, in process time, garbage collection off. The
 exit code is 1 where a hit of the smaller prompt is over its target.
 """
@@ -31,6 +32,20 @@ _OPTIONS = CompletionCache.RouteOptions(enabled=True)
 _USAGE = {"prompt_tokens": 9, "completion_tokens": 40, "total_tokens": 49}
 
 
+def _chunks(number: int) -> list[bytes]:
+    head = {"id": "c1", "object": "chat.completion.chunk", "created": 7, "model": "m"}
+    choices: list[dict[str, object]] = [
+        {"index": 0, "delta": {"content": "word "}, "finish_reason": None} for _ in range(number)
+    ]
+    told: list[dict[str, object]] = [{**head, "choices": [choice]} for choice in choices]
+    choices[-1]["finish_reason"] = "stop"
+    told[-1]["usage"] = _USAGE
+    return [b"data: " + orjson.dumps(each) + b"\n\n" for each in told]
+
+
+_CHUNKS = _chunks(40)
+
+
 def measure(num: int, rounds: int) -> Sequence[Row]:
     """Time the hook for each size of the prompt."""
     names = [f"key-{number:08x}" for number in range(num)]
@@ -46,6 +61,7 @@ def measure(num: int, rounds: int) -> Sequence[Row]:
             wanted = Miss if what == "passed by" else Hit
             exchanges = [_exchange(size, **about) for _ in range(num)]
             subjects[f"{size} KiB", what] = partial(_time, plugin, exchanges, wanted)
+    subjects["40 chunks", "miss and store"] = partial(_time_store, [_exchange(1, **asked) for _ in range(num)])
     best = least(subjects, num, rounds)
     base = best["", "dict.get"]
     return [
@@ -73,14 +89,21 @@ def _store(plugin: CompletionCache, exchange: Exchange) -> None:
     miss = plugin.headgate_cache(exchange)
     assert isinstance(miss, Miss) and miss.store is not None and miss.companions is not None
     miss.store.begin(Response(200, Fields([(b"Content-Type", b"text/event-stream")])))
-    head = {"id": "c1", "object": "chat.completion.chunk", "created": 7, "model": "m"}
-    for number in range(40):
-        choice = {"index": 0, "delta": {"content": "word "}, "finish_reason": "stop" if number == 39 else None}
-        usage = {"usage": _USAGE} if number == 39 else {}
-        miss.store.write(b"data: " + orjson.dumps({**head, "choices": [choice], **usage}) + b"\n\n")
+    for chunk in _CHUNKS:
+        miss.store.write(chunk)
     miss.store.write(b"data: [DONE]\n\n")
     miss.companions.completed()
     miss.store.commit()
+
+
+def _time_store(exchanges: list[Exchange]) -> int:
+    plugin = CompletionCache(CompletionCache.Config())
+    for exchange in exchanges:
+        exchange.request.fields.set("cache-control", "no-cache")
+    begin = time.process_time_ns()
+    for exchange in exchanges:
+        _store(plugin, exchange)
+    return time.process_time_ns() - begin
 
 
 def _time(plugin: CompletionCache, exchanges: list[Exchange], wanted: type) -> int:

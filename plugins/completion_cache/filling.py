@@ -14,6 +14,7 @@ from .memory import Memory
 
 # What is said of the answer itself: other fields are about one exchange, its connection or its caller.
 _KEPT = frozenset((b"content-type", b"cache-control", b"x-accel-buffering"))
+_BLOCK_BYTES = 8192
 _WINDOW_BYTES = 65536  # the least that is kept for those who read along what is not stored
 
 
@@ -149,13 +150,19 @@ class Filling:
         return self._media_type.partition(";")[0].strip().lower().encode("latin-1", "replace")
 
     def _take(self, piece: bytes) -> None:
-        flight, size = self._flight, len(piece)
-        if ENTRY_BYTES + flight.end + size > flight.max_bytes:
+        end = self._flight.end + len(piece)
+        if ENTRY_BYTES + end > self._flight.max_bytes:
             self._refuse("too-large")
-        elif not self._shelf.memory.reserve(size, self._now()):
+        elif end > self._reserved and not self._reserve(end):
             self._refuse("no-room")
-        else:
-            self._reserved += size
+
+    def _reserve(self, size_bytes: int) -> bool:
+        """Set so much aside, and a bit more: pieces can be many and small."""
+        more = max(size_bytes, min(self._reserved + _BLOCK_BYTES, self._flight.max_bytes)) - self._reserved
+        if not self._shelf.memory.reserve(more, self._now()):
+            return False
+        self._reserved += more
+        return True
 
     def _refuse(self, reason: str) -> None:
         """It is not stored: only who reads along gets the rest."""

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import orjson
 
-from ...ext.sse import Event, EventScanner
+from ...ext.sse import EventKind, EventScanner, StreamState
 from .entry import Content, Span
 
 Json = dict[str, Any]
 STREAM, JSON = b"text/event-stream", b"application/json"
 # Other reasons tell of calls of tools, of filters, of failures: what they say holds for one request.
 _REASONS = frozenset({"stop", "length"})
+_CHUNKS = frozenset({EventKind.DELTA, EventKind.USAGE, EventKind.DONE})
+_NAMES = frozenset({b"", b"message"})
 _MAX_PIECE_BYTES = 3  # the least that a scanner of events takes
 
 
@@ -53,54 +54,34 @@ def _is_sound(body: bytes) -> bool:
 
 def _stream(body: bytes, media_type: bytes) -> Content | None:
     """Keep the data of a stream of chunks that ends as one; comments and ids were about one connection."""
-    scanner = EventScanner(max(len(body), _MAX_PIECE_BYTES))
-    events = scanner.feed(body) + scanner.finish()
+    scanner, state = EventScanner(max(len(body), _MAX_PIECE_BYTES)), StreamState()
     kept, size = list[bytes](), 0
-    reasons: dict[int, object] = {}
     usage: Span | None = None
-    has_usage = is_done = False
-    for event in events:
-        if event.data is None:
+    for event in scanner.feed(body) + scanner.finish():
+        kind = state.see(event)
+        if kind is EventKind.COMMENT:
             continue
-        chunk = None if is_done or event.is_overflow or event.name not in (b"", b"message") else event.data
-        if chunk is None:
+        if event.data is None or event.name not in _NAMES or not _is_sound_chunk(kind, event.data):
             return None
-        written = b"".join(_lines(event))
-        if chunk.strip() == b"[DONE]":
-            is_done = True
-        else:
-            value = parsed(chunk)
-            if value is None or not _note(reasons, value):
-                return None
-            if isinstance(value.get("usage"), dict):
-                has_usage = True
-                usage = usage if value["choices"] else (size, size + len(written))
+        written = _written(event.data)
+        if kind is EventKind.USAGE:
+            usage = size, size + len(written)
         kept.append(written)
         size += len(written)
-    is_finished = bool(reasons) and all(reason in _REASONS for reason in reasons.values())
-    if not is_done or not is_finished or scanner.rest().strip():
+    is_sound = state.is_finished and all(reason in _REASONS for reason in state.finish_reasons().values())
+    if not state.is_done or not is_sound or scanner.rest().strip():
         return None
-    return Content(True, media_type, b"".join(kept), usage, has_usage)
+    return Content(True, media_type, b"".join(kept), usage, usage is not None or state.prompt_tokens is not None)
 
 
-def _lines(event: Event) -> Iterator[bytes]:
-    assert event.data is not None
-    for line in event.data.split(b"\n"):
-        yield b"data: " + line + b"\n"
-    yield b"\n"
+def _is_sound_chunk(kind: EventKind, data: bytes) -> bool:
+    if kind is not EventKind.OTHER:
+        return kind in _CHUNKS
+    value = parsed(data)  # some services tell something of the prompt first
+    return value is not None and value.get("choices") == []
 
 
-def _note(reasons: dict[int, object], chunk: Json) -> bool:
-    """Note what a chunk tells of its choices; False where it is no sound chunk."""
-    choices = chunk.get("choices")
-    if chunk.get("error") or not isinstance(choices, list):
-        return False
-    for choice in choices:
-        index = choice.get("index", 0) if isinstance(choice, dict) else None
-        if type(index) is not int:
-            return False
-        reason = choice.get("finish_reason")
-        if reason is not None and not isinstance(reason, str):
-            return False
-        reasons[index] = reason or reasons.get(index)
-    return True
+def _written(data: bytes) -> bytes:
+    if b"\n" not in data:
+        return b"data: " + data + b"\n\n"
+    return b"".join([b"data: " + line + b"\n" for line in data.split(b"\n")]) + b"\n"
