@@ -19,14 +19,15 @@ def lines_of(found: RoutePrices) -> Iterator[str]:
         yield f"  ended by {found.error}"
     yield f"  {found.with_all_us:.1f} µs an exchange with all plugins, {found.without_any_us:.1f} µs without any"
     width = max(len(name) for name in ("plugin", *(price.plugin for price in found.prices), *found.unused))
-    yield f"  {'plugin':<{width}}  {'µs':>8}  {'middle half':>17}  {'with/without':>12}  stages"
+    yield f"  {'plugin':<{width}}  {'µs':>8}  {'middle half':>17}  {'least':>8}  {'with/without':>12}  stages"
     yield from (_line(price, width) for price in found.prices)
     yield from (f"  {name:<{width}}  was not called" for name in found.unused)
 
 
 def _line(price: Price, width: int) -> str:
-    spread = f"{price.low_us:.1f} to {price.high_us:.1f}"
-    return f"  {price.plugin:<{width}}  {price.us:8.1f}  {spread:>17}  {price.ratio:12.2f}  {', '.join(price.stages)}"
+    spread, stages = f"{price.low_us:.1f} to {price.high_us:.1f}", ", ".join(price.stages)
+    figures = f"{price.us:8.1f}  {spread:>17}  {price.least_us:8.1f}  {price.ratio:12.2f}"
+    return f"  {price.plugin:<{width}}  {figures}  {stages}"
 
 
 def _alike(names: tuple[str, ...]) -> str:

@@ -56,9 +56,9 @@ def test_a_table_for_each_route_that_has_plugins_those_alike_together(config: Pa
     ]
     number = r"-?\d+\.\d"
     for name, stage in (("model_route", "route"), ("rate_limit", "ratelimit")):
-        assert re.search(rf"^  {name} +{number} +{number} to {number} +\d\.\d\d  {stage}$", blocks[0], re.MULTILINE), (
-            blocks[0]
-        )
+        assert re.search(
+            rf"^  {name} +{number} +{number} to {number} +{number} +\d\.\d\d  {stage}$", blocks[0], re.MULTILINE
+        ), blocks[0]
     assert re.search(rf"^  {number} µs an exchange with all plugins, {number} µs without any$", out, re.MULTILINE)
     assert "ended by unauthenticated: no key in authorization, x-api-key" in blocks[2]
     assert re.search("^  rate_limit +was not called$", blocks[2], re.MULTILINE)
@@ -82,7 +82,7 @@ def test_the_figures_as_json(config: Path, tmp_path: Path) -> None:
     assert (told["rounds"], route["route"], route["is_inline"], route["statuses"]) == (2, "chat", True, {"404": 40})
     assert route["error"].startswith("model_not_found")
     assert [price["plugin"] for price in route["prices"]] == ["model_route"]
-    assert set(route["prices"][0]) == {"plugin", "stages", "us", "low_us", "high_us", "ratio"}
+    assert set(route["prices"][0]) == {"plugin", "stages", "us", "low_us", "high_us", "least_us", "ratio"}
     assert route["unused"] == ["rate_limit"]
     assert route["with_all_us"] > 0 and route["without_any_us"] > 0
 

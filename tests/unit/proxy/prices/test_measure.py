@@ -185,6 +185,7 @@ def test_a_plugin_that_works_is_dearer_than_one_that_does_nothing_and_stands_bef
     assert list(found) == ["burner", "idle"]
     assert LEAST_US < found["burner"].us < MOST_US
     assert found["burner"].low_us <= found["burner"].us <= found["burner"].high_us
+    assert LEAST_US < found["burner"].least_us < MOST_US
     assert found["burner"].ratio > 2
     assert abs(found["idle"].us) < LITTLE_US
     assert found["idle"].ratio == pytest.approx(1, abs=0.3)
