@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ def cases(folder: Path) -> list[Case]:
 
 def _callers(folder: Path) -> list[Case]:
     api = {"auth": ["api_key"], "ratelimit": ["api_key"]}
-    private = rsa.generate_private_key(65537, 2048)
+    private = _private_key()
     keys = folder / "jwks.json"
     jwk = {**RSAAlgorithm.to_jwk(private.public_key(), as_dict=True), "kid": "k", "use": "sig", "alg": "RS256"}
     keys.write_text(json.dumps({"keys": [jwk]}))
@@ -207,6 +208,11 @@ def _long_chat(number: int) -> Asked:
 
 def _with_keys(number: int) -> Asked:
     return _chat(number).altered({"Authorization": f"Bearer {key(number % NUM_KEYS)}"}, None)
+
+
+@cache
+def _private_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(65537, 2048)
 
 
 def _bearing(secret: Any, algorithm: str) -> Requests:

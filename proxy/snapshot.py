@@ -7,7 +7,6 @@ whose settings did not change, and plugin instances whose configuration did not,
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -122,7 +121,7 @@ class Snapshot:
         self.num_exchanges = 0
         self.num_behind = 0
         self._draw = draw
-        self._num_undrawn: float = draw.gap() if draw is not None else math.inf  # until the next that is drawn
+        self._num_undrawn = draw.gap() if draw is not None else -1  # counted down: 0 is drawn, and -1 never gets there
         self._is_path_free = all(route.match.path == "/{*rest}" for route in config.routes)
 
     @property

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from .test_command_line import headgate
+from headgate.proxy.cli.main import main
+from headgate.proxy.key_format import digest, new_key
 
 CONFIG = """
 listeners: [{address: "127.0.0.1:2"}]
@@ -31,6 +33,9 @@ routes:
 PEPPER = "a-pepper-of-enough-bytes"
 
 
+Bench = Callable[..., tuple[str, str]]
+
+
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     path = tmp_path / "gateway.yaml"
@@ -38,14 +43,24 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
-def bench(*arguments: str | Path, code: int = 0) -> tuple[str, str]:
-    done = headgate("plugins", "bench", *map(str, arguments), PEPPER=PEPPER)
-    assert done.returncode == code, done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout, done.stderr
+@pytest.fixture
+def bench(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """Run the command; return what it said."""
+    monkeypatch.setenv("PEPPER", PEPPER)
+
+    def run(*arguments: str | Path, code: int = 0) -> tuple[str, str]:
+        try:
+            found = main(["plugins", "bench", *map(str, arguments)])
+        except SystemExit as end:  # of argparse
+            found = int(end.code or 0)
+        said = capsys.readouterr()
+        assert found == code, said.err
+        return said.out, said.err
+
+    return run
 
 
-def test_a_table_for_each_route_that_has_plugins_those_alike_together(config: Path) -> None:
+def test_a_table_for_each_route_that_has_plugins_those_alike_together(bench: Bench, config: Path) -> None:
     out, err = bench(config, "--rounds", "3")
     assert err == ""
     blocks = re.split(r"^(?=route )", out, flags=re.MULTILINE)[1:]
@@ -64,16 +79,15 @@ def test_a_table_for_each_route_that_has_plugins_those_alike_together(config: Pa
     assert re.search("^  rate_limit +was not called$", blocks[2], re.MULTILINE)
 
 
-def test_a_credential_can_be_given(config: Path) -> None:
-    made = headgate("keys", "new", "--pepper", "env:PEPPER", PEPPER=PEPPER).stdout.split()
-    key, digest = made[1], made[3]
-    config.write_text(CONFIG.replace("DIGEST", digest))
+def test_a_credential_can_be_given(bench: Bench, config: Path) -> None:
+    key = new_key("test")
+    config.write_text(CONFIG.replace("DIGEST", digest(key, PEPPER)))
     out, _ = bench(config, "--route", "keys", "--header", f"Authorization: Bearer {key}", "--rounds", "2")
     assert out.startswith("route keys: in the lane, answered 100% 200\n")
     assert out.count("\nroute ") == 0
 
 
-def test_the_figures_as_json(config: Path, tmp_path: Path) -> None:
+def test_the_figures_as_json(bench: Bench, config: Path, tmp_path: Path) -> None:
     body = tmp_path / "body.json"
     body.write_text('{"model": "unknown"}')
     out, _ = bench(config, "--json", "--rounds", "2", "--route", "chat", "--body", body)
@@ -96,12 +110,12 @@ def test_the_figures_as_json(config: Path, tmp_path: Path) -> None:
         (("--rounds", "0"), "expected a number of rounds from 1 to 100000, got '0'"),
     ],
 )
-def test_wrong_arguments_are_told(config: Path, arguments: tuple[str, ...], told: str) -> None:
+def test_wrong_arguments_are_told(bench: Bench, config: Path, arguments: tuple[str, ...], told: str) -> None:
     out, err = bench(config, *arguments, code=2)
     assert (out, err.strip().splitlines()[-1].endswith(told)) == ("", True), err
 
 
-def test_what_cannot_be_measured_is_told(config: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_measured_is_told(bench: Bench, config: Path, tmp_path: Path) -> None:
     missing = tmp_path / "missing.yaml"
     _, err = bench(missing, code=2)
     assert str(missing) in err
@@ -115,7 +129,7 @@ def test_what_cannot_be_measured_is_told(config: Path, tmp_path: Path) -> None:
     assert err == "headgate: expected a configuration with plugins in the stages of a route, there is none\n"
 
 
-def test_a_route_that_cannot_be_asked_is_told_and_the_others_are_measured(config: Path) -> None:
+def test_a_route_that_cannot_be_asked_is_told_and_the_others_are_measured(bench: Bench, config: Path) -> None:
     """The request that would be made for `two` is taken by another route."""
     taken = "  - {name: taken, match: {path: /two/x}, targets: [a], stages: {ratelimit: []}}\n"
     config.write_text(
@@ -126,6 +140,6 @@ def test_a_route_that_cannot_be_asked_is_told_and_the_others_are_measured(config
     assert out.startswith("route chat") and "route keys" in out
 
 
-def test_the_help_says_what_is_not_measured() -> None:
+def test_the_help_says_what_is_not_measured(bench: Bench) -> None:
     out, _ = bench("--help")
     assert "Not measured: what a plugin waits for" in out
