@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from .errors import KINDS, GatewayError
-from .exchange.fields import pair_of
+from .exchange.fields import check_pairs
 from .exchange.message import Response
 from .exchange.priority import PRIORITIES
 
@@ -68,8 +68,7 @@ def _kinds(*values: object) -> str:
 def _check_fields(fields: tuple[tuple[str, str], ...]) -> None:
     if not isinstance(fields, tuple | list):
         raise TypeError(f"expected pairs of a field's name and value, got {_kinds(fields)}")
-    for name, value in fields:
-        pair_of(name, value)
+    check_pairs(fields)
 
 
 @dataclass(frozen=True, slots=True)

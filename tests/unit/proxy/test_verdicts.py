@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from headgate.plugins.testing import Fetched, gateway_with, make_exchange, run_stage
 from headgate.proxy.errors import KINDS
@@ -25,6 +27,10 @@ WRONG: list[tuple[Callable[..., Any], dict[str, Any], str]] = [
     (Reject, {"kind": "forbidden", "fields": (("x-a", LINES),)}, "expected a value of x-a without control characters"),
     (Reservation, {"fields": {"a": "b"}}, "expected pairs of a field's name and value, got dict"),
     (Reservation, {"fields": (("x-a", LINES),)}, "expected a value of x-a without control characters"),
+    (Reservation, {"fields": (("x-a", "\u20ac"),)}, "'latin-1' codec can't encode"),
+    (Reservation, {"fields": (("x-a:", "b"),)}, "expected a field name of token characters, got 'x-a:'"),
+    (Reservation, {"fields": (("", "b"),)}, "expected a field name of token characters, got ''"),
+    (Reservation, {"fields": ((b"x-a", b"b"),)}, "expected a field's name and value as text, got b'x-a' and bytes"),
     (Reservation, {"fields": (("x a", "b"),)}, "expected a field name of token characters, got 'x a'"),
     (Reservation, {"settle": "now"}, "expected `settle` to be a function or None, got str"),
     (Identity, {"key_id": 5, "tenant": "t"}, "expected `key_id` and `tenant` as text, got int and str"),
@@ -47,6 +53,18 @@ def test_nonsense_cannot_be_made(kind: Callable[..., Any], arguments: dict[str, 
     with pytest.raises((TypeError, ValueError)) as refused:
         kind(**arguments)
     assert str(refused.value).startswith(message)
+
+
+@given(st.text("aZ:- \t\r\n\0\x7f\xe9\u20ac", max_size=4), st.text("aZ:- \t\r\n\0\x7f\xe9\u20ac", max_size=4))
+def test_fields_are_refused_as_one_by_one(name: str, value: str) -> None:
+    def is_taken(take: Callable[[], object]) -> bool:
+        try:
+            take()
+        except ValueError:
+            return False
+        return True
+
+    assert is_taken(lambda: Reservation(None, ((name, value),))) is is_taken(lambda: Fields().set(name, value))
 
 
 def test_what_is_right_can_be_made() -> None:
