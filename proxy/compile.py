@@ -97,9 +97,8 @@ def _instances(
                 instances[name] = old  # told nothing anew: should the rest be refused, it still serves the old snapshot
             else:
                 kind = types.get(settings.use)
-                instance = make(kind, settings.settings)
+                instances[name] = made[name] = instance = make(kind, settings.settings)
                 _set_up(instance, kind, Setup(name, old, infos, types.counting), registry)
-                instances[name] = made[name] = instance
     except PluginError:
         for name, instance in made.items():
             close_plugin(name, instance)

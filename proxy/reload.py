@@ -38,6 +38,7 @@ class Reloader:
         self._lock = asyncio.Lock()
         self.last_error: str | None = None
         self.tell_others: Callable[[], None] | None = None  # of several workers
+        self._retiring: asyncio.Task[None] | None = None
 
     async def reload_all(self) -> int:
         """Reload here, and then in every other worker. Raises: ReloadError; then in none."""
@@ -60,7 +61,7 @@ class Reloader:
             snapshot.start(asyncio.get_running_loop())
             self.last_error = None
             self._gateway.observer.reloaded(snapshot.version)
-            spawn(self._retire(old, snapshot), "retire a snapshot")
+            self._retiring = spawn(self._retire(old, snapshot, self._retiring), "retire a snapshot")
             return snapshot.version
 
     async def reload_logged(self) -> None:
@@ -77,8 +78,13 @@ class Reloader:
         if changed:
             raise ReloadError(f"{', '.join(changed)}: fixed while the gateway runs, restart it to change them")
 
-    async def _retire(self, old: Snapshot, new: Snapshot) -> None:
-        """Close what only the old snapshot used, once its last exchange has ended."""
+    async def _retire(self, old: Snapshot, new: Snapshot, before: asyncio.Task[None] | None) -> None:
+        """Close what only the old snapshot used, once its last exchange has ended, and that of every one before it.
+
+        What an older one used, and the old one went on with, is still in use by the exchanges of the older one.
+        """
+        if before is not None:
+            await asyncio.wait((before,))
         while old.num_exchanges:  # noqa: ASYNC110 - an event would cost every exchange; a reload is rare
             await asyncio.sleep(_RETIRE_POLL_S)
         kept_clusters = {id(cluster) for cluster in new.clusters.values()}

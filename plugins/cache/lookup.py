@@ -40,6 +40,16 @@ class Lookup:
     filling: Filling | None = None
     is_answered: bool = False  # from what is stored, with its Cache-Status
 
+    @property
+    def parameters(self) -> str:
+        """What Cache-Status says of storing the answer, behind why the request was forwarded."""
+        filling = self.filling
+        if filling is None:
+            return ""
+        if filling.is_taking:
+            return "; stored"
+        return f"; detail={filling.reason}" if filling.reason is not None else ""
+
     def may_have_stale(self, entry: Entry) -> bool:
         """Whether it may be answered with a stale `entry` while another request fetches a newer one.
 

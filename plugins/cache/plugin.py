@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -63,6 +64,7 @@ class Cache:
         told = "What the second level was asked and told."
         self._second_total = Counter("headgate_cache_second", told, ("plugin", "operation", "result"))
         self._second: Second | None = None
+        self._is_closed = False
 
     @hookimpl
     def headgate_configure(self, setup: Setup) -> None:
@@ -74,22 +76,34 @@ class Cache:
         previous = setup.previous if isinstance(setup.previous, Cache) else None
         if previous is not None:
             self.shelf = previous.shelf
-            config = self._config
-            self.shelf.memory.resize(config.max_bytes, config.max_variants, config.eviction)
-            self.shelf.flights.max_followers = config.max_followers
+            self._once_in_force(self._bound_shelf)
         if self._config.second is not None:
-            from .second.opening import is_serving, open_second  # needs redis-py, as nothing else here does
+            from .second.opening import bounds_of, is_serving, open_second  # needs redis-py, as nothing else here does
 
             own, their = self._config, None if previous is None else previous._config
             known = None if previous is None else previous._second
             self._second = open_second(own, their, known, self.shelf.wall, self._note_second)
+            self._once_in_force(partial(self._second.serve, bounds_of(own), self._note_second))
             self.shelf.seconds.append(self._second)
             if is_serving():
                 self._second.listen(self.shelf.forget)
 
+    def _once_in_force(self, step: Callable[[], None]) -> None:
+        """Take a step that the instance before would notice as well: should the configuration be refused, never."""
+        try:
+            asyncio.get_running_loop().call_soon(lambda: None if self._is_closed else step())
+        except RuntimeError:  # nobody serves yet
+            step()
+
+    def _bound_shelf(self) -> None:
+        config = self._config
+        self.shelf.memory.resize(config.max_bytes, config.max_variants, config.eviction)
+        self.shelf.flights.max_followers = config.max_followers
+
     def close(self) -> None:
-        """End with the gateway, or the configuration."""
-        if self._second is not None:
+        """End with the gateway, or the configuration; the latter may have been refused."""
+        self._is_closed = True
+        if self._second is not None and self._second in self.shelf.seconds:
             self.shelf.seconds.remove(self._second)
             self._second.close()
 
@@ -159,7 +173,7 @@ class Cache:
         if lookup.filling is not None and exchange.request.method == "GET":
             # Judged here, before the core and other plugins add what belongs to this exchange only.
             lookup.filling.begin(response)
-        response.fields.raw.append(answers.forwarded(lookup.why, _parameters(lookup)))
+        response.fields.raw.append(answers.forwarded(lookup.why, lookup.parameters))
 
     def _num_left(self, reason: Reason) -> int:
         return self.shelf.memory.num_left(reason)
@@ -334,12 +348,3 @@ class Cache:
 def _half_way(exchange: Exchange) -> float:
     now = exchange.now()
     return now + (exchange.deadline - now) / 2
-
-
-def _parameters(lookup: Lookup) -> str:
-    filling = lookup.filling
-    if filling is None:
-        return ""
-    if filling.is_taking:
-        return "; stored"
-    return f"; detail={filling.reason}" if filling.reason is not None else ""

@@ -98,6 +98,14 @@ class Filling:
 
     def commit(self) -> None:
         """Store the answer, if it is a whole one without an error; it was the first choice's."""
+        content: Content | None = None
+        try:
+            content = self._judged()
+        finally:  # whatever happens in it: nobody is to wait for what never lands
+            self._land(Landing.WHOLE if self._is_whole else Landing.FAILED, content)
+
+    def _judged(self) -> Content | None:
+        """Return what is stored, once it is."""
         content = self._content()
         if content is None and self.is_taking:
             self.reason = "not-sound"
@@ -107,12 +115,17 @@ class Filling:
             fresh_until = now + keeping.ttl_s
             entry = Entry(self._flight.key, content, fresh_until, fresh_until + keeping.stale_s)
             self._shelf.memory.put(entry, now, is_renewing=keeping.is_renewing)
-        self._land(Landing.WHOLE if self._is_whole else Landing.FAILED, content)
+        return content
 
     def discard(self) -> None:
         """It is not to be stored. One that was whole all the same, as a fallback's, is for those who wait for it."""
-        if self._flight.landing is None:
-            self._land(Landing.WHOLE if self._is_whole else Landing.FAILED, self._content() if self._is_whole else None)
+        if self._flight.landing is not None:
+            return
+        content: Content | None = None
+        try:
+            content = self._content() if self._is_whole else None
+        finally:
+            self._land(Landing.WHOLE if self._is_whole else Landing.FAILED, content)
 
     def give_instead(self, content: Content) -> None:
         """There is no answer, but an older one: who waits gets that, too."""

@@ -49,7 +49,11 @@ def _is_sound(body: bytes) -> bool:
         return value.get("object") == "list" and isinstance(value.get("data"), list)
     if not isinstance(choices, list) or not choices:
         return False
-    return all(isinstance(choice, dict) and choice.get("finish_reason") in _REASONS for choice in choices)
+    return all(isinstance(choice, dict) and _is_good_reason(choice.get("finish_reason")) for choice in choices)
+
+
+def _is_good_reason(value: object) -> bool:
+    return isinstance(value, str) and value in _REASONS
 
 
 def _stream(body: bytes, media_type: bytes) -> Content | None:

@@ -167,7 +167,8 @@ class CompletionCache:
 
     def _flight_for(self, lookup: Lookup) -> Flight | None:
         """Return the fetch that a request may follow."""
-        if not self._config.single_flight or lookup.is_renewing:
+        # What is being fetched may come to be a fallback's.
+        if not self._config.single_flight or lookup.is_renewing or lookup.exchange.is_fallback_off:
             return None
         flight = self.shelf.flights.of(lookup.asked.key)
         return None if flight is None or self._is_full(flight) else flight

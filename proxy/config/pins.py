@@ -39,7 +39,7 @@ def check_pins(document: Document, plugins: Mapping[str, PluginSchema]) -> None:
     named = data.get("plugins")
     pinned = {name: guard for name, guard in checked.guards.items() if guard.version or guard.sha256}
     problems = list(_broken(document, pinned, named if isinstance(named, dict) else {}, plugins))
-    if problems or (pinned and document.problems):  # a key that stands twice may hold another pin
+    if problems or ("guards" in data and document.problems):  # a key that stands twice may hold another pin
         raise ConfigErrors([*document.problems, *problems])
 
 

@@ -42,6 +42,7 @@ class InlineAnswer:
         "_see_plain",
         "_serving",
         "ends_at",
+        "error",
         "events",
         "has_excess",
         "head",
@@ -65,6 +66,7 @@ class InlineAnswer:
         self.scanner = scanner
         self.has_excess = self.is_ending = self.is_over = False
         self.ends_at = 0.0
+        self.error: GatewayError | None = None  # behind what was taken
         self.unread = _NO_BYTES
         self.held: list[bytes] = []
         self.usage: UsageTap | None = None
@@ -112,7 +114,10 @@ class InlineAnswer:
         if error is not None and head and not passed:
             self._serving.unsent = head  # it may still be withdrawn
             raise error
+        self.error = error
         self._pass(passed, head, is_last and error is None)
+        if self._call.wire is None:  # all is written, or a task goes on with it
+            return
         if error is not None:
             raise error
         self._look_at_resume(progress)

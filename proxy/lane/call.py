@@ -92,9 +92,18 @@ class InlineCall:
         self.serving.guarded(self._send_first, attempt, wire, request)
 
     def _send_first(self, attempt: Attempt, wire: Wire, request: list[bytes]) -> None:
+        if wire.has_unread:  # what was said before the request is no answer to it
+            self._leave_early(wire)
+            return
         self._send(attempt, wire, request)
-        if wire.has_unread or not wire.is_open:  # nobody was told
+        if not wire.is_open:  # nobody was told
             TakenOver.go_on(self.serving, self)
+
+    def _leave_early(self, wire: Wire) -> None:
+        assert self.member is not None
+        wire.abort()
+        self.member.pool.give_back(wire, False)
+        self.unconnected(GatewayError("malformed_answer", "expected nothing before the request, got bytes"))
 
     def unconnected(self, error: GatewayError) -> None:
         """A connection was waited for, and cannot be had: a task sees what else there is."""

@@ -36,5 +36,7 @@ class Connecting:
             wire = await wire_to(self._member, self._attempt, call.machine, call.plan.deadline)
         except GatewayError as error:
             context.run(call.unconnected, error)
+        except Exception as error:
+            context.run(call.serving.crash, error)
         else:
             context.run(call.connected, self._attempt, wire, self._request)

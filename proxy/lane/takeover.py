@@ -123,7 +123,7 @@ class TakenOver(Serving):
         taken, call = cls(inline), inline.call
         if call is not None and call.answer is not None and isinstance(response.body, Coming):
             dispatch, upstream = taken._adopt(call), call.adopted()
-            response.body = dispatch.join(upstream, _opened(call.answer, upstream, None))
+            response.body = dispatch.join(upstream, _opened(call.answer, upstream, call.answer.error))
         elif call is not None:
             call.abandon()  # its body is not wanted
         taken._begin(taken._relay_later(response))

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import Distribution
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ..plugin_error import PluginError
 
@@ -48,7 +48,7 @@ class Content:
     def owns(self, module: str) -> bool:
         """Whether a module of this name would have to be one of these files."""
         place = module.replace(".", "/")
-        return place in self._places or posixpath.dirname(place) in self._places
+        return not self._places.isdisjoint((place, *map(str, PurePosixPath(place).parents)))
 
     def sha256_of(self, path: str) -> str | None:
         """Return the digest of a file by its path, None where it is none of these."""

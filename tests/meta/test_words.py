@@ -36,6 +36,7 @@ CATCH_ALL = (
         "a fault of our own while an answer is passed on ends that exchange, not the connection's loop",
     ),
     ("proxy/lane/answer.py", 1, "the same, for events that go on as they came"),
+    ("proxy/lane/connecting.py", 1, "a fault of the gateway while it connects is answered, as one anywhere else"),
     ("proxy/lane/serving.py", 2, "the same for stages and everything before the answer"),
     ("proxy/stages.py", 5, "a plugin's code: stage hooks"),
     ("tests/integration/upstream/script_server.py", 1, "kept, and raised when the test ends"),

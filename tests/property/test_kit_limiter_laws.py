@@ -134,8 +134,8 @@ FLAWS = {
     "gives nothing back": "given everything back is admitted",
     "keeps a place where the client leaves": "given everything back is admitted",
     "keeps a place after an error": "given everything back is admitted",
-    "splits fields": "a field can be sent",
-    "an unknown kind": "of the table of errors",
+    "splits fields": "neither raises nor answers wrongly",
+    "an unknown kind": "neither raises nor answers wrongly",
     "a strange status": "refuses with 403, 429 or 503",
     "says soon": "Retry-After is whole seconds",
 }

@@ -116,9 +116,12 @@ class Second:
         for what in other._outbox.forgotten:
             self.forget(what)
 
-    def share(self, bounds: Bounds, told: Callable[[str, str], None]) -> None:
-        """Be used by one more, who says from now on what is kept, and is told what happens."""
+    def share(self) -> None:
+        """Be used by one more."""
         self.num_users += 1
+
+    def serve(self, bounds: Bounds, told: Callable[[str, str], None]) -> None:
+        """From now on `bounds` say what is kept, and `told` is told what happens."""
         self.bounds = bounds
         self._told = told
 
@@ -140,9 +143,10 @@ class Second:
     ) -> T | None:
         """Return what `work` does, at the longest to `until`; None where it fails, or is not tried.
 
-        `is_fair`: to take longer is a failure.
+        `is_fair`: to take longer is a failure. What works, but slower than a request would wait for, says neither.
         """
         now = asyncio.get_running_loop().time
+        latest = now() + self._timeout_s
         if self._breaker.admit(now()) is Admission.OPEN:
             self._told(operation, "paused")
             return None
@@ -150,8 +154,9 @@ class Second:
         try:
             async with asyncio.timeout_at(until):
                 done = await work()
-            is_judged = True
-            self._works(ticket)
+            is_judged = now() <= latest
+            if is_judged:
+                self._works(ticket)
             return done
         except (TimeoutError, LinkError) as error:
             self._told(operation, "timeout" if isinstance(error, TimeoutError) else "error")

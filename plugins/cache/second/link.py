@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import ssl
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context
@@ -186,8 +187,15 @@ def connector(config: SecondConfig) -> Callable[[], AbstractConnection]:
     place: dict[str, Any] = {"host": address.host, "port": address.port, "socket_keepalive": True}
     if not address.is_tls:
         return lambda: Connection(**place, **options)
-    trusted = None if config.ca is None else str(config.ca)
-    return lambda: SSLConnection(**place, **options, ssl_ca_certs=trusted)
+    # Made once: it reads files. And redis-py's own would trust the system's authorities beside the one that is named.
+    context = ssl.create_default_context(cafile=None if config.ca is None else str(config.ca))
+    return lambda: _over_tls(context, **place, **options)
+
+
+def _over_tls(context: ssl.SSLContext, **options: Any) -> SSLConnection:
+    connection = SSLConnection(**options)
+    connection.ssl_context.context = context
+    return connection
 
 
 def _words(error: BaseException) -> str:

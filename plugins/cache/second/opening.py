@@ -19,15 +19,20 @@ def open_second(
 ) -> Second:
     """Return the second level of a configuration: `known`, that of the `previous` one, where both mean the same."""
     assert config.second is not None
-    bounds = Bounds(min(config.second.max_entry, config.max_entry_bytes), config.max_variants)
     if previous is not None and known is not None and _meaning(previous) == _meaning(config):
-        known.share(bounds, told)
+        known.share()
         return known
     names = Names(config.second.prefix, (config.share, *config.normalise))
-    second = Second(config.second, names, bounds, wall, told)
+    second = Second(config.second, names, bounds_of(config), wall, told)
     if known is not None:
         second.inherit(known)
     return second
+
+
+def bounds_of(config: CacheConfig) -> Bounds:
+    """Return what a configuration says of the sizes in its second level."""
+    assert config.second is not None
+    return Bounds(min(config.second.max_entry, config.max_entry_bytes), config.max_variants)
 
 
 def is_serving() -> bool:

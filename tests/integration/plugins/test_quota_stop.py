@@ -97,9 +97,29 @@ def test_a_stream_that_is_within_the_limit_is_whole_where_others_would_be_stoppe
     assert again.field("ratelimit") == f'"quota/key/total/tokens";r={left}'
 
 
-@pytest.mark.parametrize(("on_exceeded", "ways"), [("charge", [3, 1]), ("stop", [2, 2])])
-def test_only_streams_that_may_be_stopped_leave_the_lane(on_exceeded: str, ways: list[int]) -> None:
-    """An answer as a whole does not, nor does a refusal. The first of all does: there is no connection yet."""
+@both_ways
+def test_an_error_that_comes_with_the_first_piece_is_told_and_nothing_goes_on_behind_it(lane: str) -> None:
+    """They come in one read, in which the answer begins and is handed to whoever meters it."""
+    error = b'data: {"error": {"message": "broken", "type": "server_error"}}\n\n'
+
+    async def script(call: Call) -> None:
+        await begin(call)
+        await chunks(call, [b"".join([events()[0], error, *events()[1:], DONE])])
+        await end(call)
+
+    async def ask(gate: RunningGateway) -> tuple[Answer, str]:
+        answer = await fetch(gate.port, "POST", PATH, unlimited(), f"Authorization: Bearer {KEY}")
+        await gate.until(lambda: len(gate.log()) == 1)
+        return answer, gate.log()[0]["error"]
+
+    answer, told = play(script, ask, lane, **STOPPING)
+    assert told == "error_event"
+    assert answer.body.startswith(events()[0]) and answer.body.count(b"data: ") == 2 and b'"error"' in answer.body
+
+
+@pytest.mark.parametrize(("on_exceeded", "ways"), [("charge", {"inline": 4}), ("stop", {"inline": 3, "taken_over": 1})])
+def test_only_streams_that_may_be_stopped_leave_the_lane(on_exceeded: str, ways: dict[str, int]) -> None:
+    """An answer as a whole does not, nor does a refusal."""
 
     async def script(call: Call) -> None:
         if b'"stream": true' not in call.body:
@@ -122,5 +142,5 @@ def test_only_streams_that_may_be_stopped_leave_the_lane(on_exceeded: str, ways:
 
     statuses, metrics = asyncio.run(main())
     assert statuses == [200, 200, 200, 403]
-    for way, number in zip(("inline", "taken_over"), ways, strict=True):
+    for way, number in ways.items():
         assert f'headgate_served_total{{way="{way}"}} {number}' in metrics.splitlines()

@@ -81,7 +81,7 @@ def test_what_is_set_is_what_the_target_and_the_client_see(way: str) -> None:
                 told = [answer.field(name) for name in ("server", "x-up", "x-down", "x-served")]
                 assert told == [None, None, "1", "api"]
             shown = await fetch(gate.admin_port, "GET", "/metrics", None, "Authorization: Bearer token")
-            assert (b'headgate_served_total{way="inline"} 1' in shown.body) is (way == "lane")
+            assert (b'headgate_served_total{way="inline"} 2' in shown.body) is (way == "lane")
             config = await fetch(gate.admin_port, "GET", "/config", None, "Authorization: Bearer token")
             assert b"red {client}" in config.body
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from ...http_client import Answer, client
 from ...running import gateway, plain
 from ...upstream import Call, upstream
+from .completions import DONE, PATH, events
 from .test_lane import ways
 
 NUM = 30  # connections, each of which may be opened before or after its first bytes came
@@ -82,3 +83,25 @@ def test_what_is_said_before_a_request_is_read_all_the_same() -> None:
             return (await asked(url))[0]
 
     assert {found.status for found in asyncio.run(main())} <= {400, 502}
+
+
+def test_a_connection_whose_answer_came_in_one_read_is_idle_after_it() -> None:
+    """Though it was one that could have been resumed, had it broken: nobody waits for its target any more."""
+
+    async def script(call: Call) -> None:
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nX-Headgate-Numerics: n1\r\n"
+        body = b"".join(b"%x\r\n%b\r\n" % (len(each), each) for each in [*events(is_marked=True), DONE])
+        await call.send(head + b"Transfer-Encoding: chunked\r\n\r\n" + body + b"0\r\n\r\n")
+
+    async def main() -> tuple[Answer, bytes]:
+        async with upstream(script) as one:
+            config = plain(one.url, kind="inference")
+            config["listeners"][0]["timeouts"] = {"idle": "200ms"}
+            async with gateway(config) as gate, client(gate.port) as connected:
+                await connected.send("POST", PATH, b'{"model": "m", "stream": true}', "Content-Type: application/json")
+                found = await connected.answer("POST")
+                async with asyncio.timeout(5):
+                    return found, await connected.reader.read()
+
+    found, rest = asyncio.run(main())
+    assert (found.status, found.is_whole, rest) == (200, True, b"")

@@ -195,11 +195,26 @@ def test_new_settings_keep_the_entries() -> None:
             await old.ask(Ask(target=target))
         new = Stand(max_bytes=65536, max_followers=7)
         new.cache.headgate_configure(Setup("cache", old.cache, {}))
+        await asyncio.sleep(0)  # by then it is in force
         assert not (await new.ask(Ask())).is_forwarded
         assert (new.cache.shelf.memory.max_bytes, new.cache.shelf.flights.max_followers) == (65536, 7)
         # An unsafe request that began under the old settings still counts.
         await old.ask(Ask(method="PUT", body=b"x"), Origin((), 204, ()))
         assert (await new.ask(Ask())).is_forwarded
+
+    run(main())
+
+
+def test_new_settings_that_are_refused_change_nothing() -> None:
+    async def main() -> None:
+        old = Stand(max_bytes=1 << 20, max_followers=5, eviction="lru")
+        await old.ask(Ask())
+        new = Stand(max_bytes=65536, max_followers=7, eviction="sieve")
+        new.cache.headgate_configure(Setup("cache", old.cache, {}))
+        new.cache.close()  # in the same turn, as where a plugin behind it is refused
+        await asyncio.sleep(0)
+        shelf = old.cache.shelf
+        assert (shelf.memory.max_bytes, shelf.memory.eviction, shelf.flights.max_followers) == (1 << 20, "lru", 5)
 
     run(main())
 
@@ -211,6 +226,7 @@ def test_smaller_budget_gives_up_the_least_recently_used() -> None:
             await old.ask(Ask(target=f"/{number}"), Origin(pieces=(bytes(1000),)))
         new = Stand(max_bytes=65536)
         new.cache.headgate_configure(Setup("cache", old.cache, {}))
+        await asyncio.sleep(0)  # by then it is in force
         assert new.cache.shelf.memory.used_bytes <= 65536
         assert not (await new.ask(Ask(target="/99"))).is_forwarded
 
@@ -223,6 +239,7 @@ def test_new_settings_change_who_goes_first() -> None:
         await old.ask(Ask())
         new = Stand(eviction="sieve")
         new.cache.headgate_configure(Setup("cache", old.cache, {}))
+        await asyncio.sleep(0)  # by then it is in force
         assert new.cache.shelf.memory.eviction == "sieve"
         assert not (await new.ask(Ask())).is_forwarded
 

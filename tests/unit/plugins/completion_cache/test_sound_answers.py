@@ -18,6 +18,8 @@ UNSOUND = [
     Origin((ERROR,)),
     Origin((chat(reason="content_filter"),)),
     Origin((chat(reason="error"),)),
+    Origin((b'{"choices": [{"finish_reason": {}}]}',)),
+    Origin((b'{"choices": [{"finish_reason": []}]}',), end="fallback"),
     Origin((b'{"choices": []}',)),
     Origin((b"{",)),
     Origin((b'{"object": "aggregate", "branches": []}',)),
@@ -45,7 +47,9 @@ def test_answer_that_is_not_whole_or_sound_is_not_stored(origin: Origin) -> None
         stand = Stand()
         ask = Ask(is_stream=origin.fields[0] == STREAM)
         await stand.ask(ask, origin)
-        assert len(stand.cache.shelf.memory) == stand.cache.shelf.memory.used_bytes == 0
+        assert (
+            len(stand.cache.shelf.memory) == stand.cache.shelf.memory.used_bytes == len(stand.cache.shelf.flights) == 0
+        )
         assert (await stand.ask(ask)).verdict == "miss"
 
     run(main())
