@@ -15,13 +15,14 @@ run: $(VENV)/.run
 # What is about HTTP and delivery runs over the lane, and once more without it.
 REFERENCE := $(addprefix tests/integration/proxy/test_, stages.py plugins.py delivery.py streaming.py client_gone.py lane_answers.py)
 
-# Two processes side by side: one waits for sockets most of the time, the other computes.
+# Two lines of processes side by side: one waits for sockets most of the time, the other computes.
 test: $(VENV)/.dev
 ifeq ($(ARGS),)
-	@$(BIN)/pytest -q tests/integration tests/conformance & waiting=$$!; \
-	$(BIN)/pytest -q tests/unit tests/property tests/meta tests/mutation tests/fuzz; computing=$$?; wait $$waiting && exit $$computing
-	@HEADGATE_NO_LANE=1 $(BIN)/pytest -q tests/conformance/test_table.py tests/conformance/test_edge_cases.py tests/property/simulation/test_laws.py $(REFERENCE) & reference=$$!; \
-	HEADGATE_NO_EXTENSIONS=1 $(BIN)/pytest -q tests/unit/ext tests/property/ext; twins=$$?; wait $$reference && exit $$twins
+	@{ $(BIN)/pytest -q tests/integration; waiting=$$?; \
+	HEADGATE_NO_LANE=1 $(BIN)/pytest -q tests/conformance/test_table.py tests/conformance/test_edge_cases.py tests/property/simulation/test_laws.py $(REFERENCE) && exit $$waiting; } & \
+	$(BIN)/pytest -q tests/unit tests/property tests/meta tests/mutation tests/fuzz; computing=$$?; \
+	HEADGATE_NO_EXTENSIONS=1 $(BIN)/pytest -q tests/unit/ext tests/property/ext; twins=$$?; \
+	$(BIN)/pytest -q tests/conformance; conforming=$$?; wait $$! && exit $$((computing | twins | conforming))
 else
 	$(BIN)/pytest -q --ignore=tests/servers --ignore=tests/gpu --ignore=tests/wheel --ignore=tests/kernels $(ARGS)
 endif

@@ -101,9 +101,9 @@ def counts_by_stage(metrics: str) -> dict[str, int]:
     return {stage: int(number) for stage, number in found}
 
 
-@pytest.mark.parametrize(("plugin", "num_inline"), [(Everywhere, 3), (EverywhereAndSlow, 0)])
+@pytest.mark.parametrize(("plugin", "num_inline"), [(Everywhere, 4), (EverywhereAndSlow, 0)])
 def test_every_hook_is_seen_and_what_refuses_or_fails_is_counted(plugin: type[Everywhere], num_inline: int) -> None:
-    """The first exchange of the lane is taken over by a task, as there is no connection yet."""
+    """In the lane, and on the reference path, where some stage waits."""
     stages = (*BEFORE_THE_ANSWER, "response_head", "log")
 
     async def main() -> tuple[list[int], str]:
