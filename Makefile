@@ -20,9 +20,10 @@ test: $(VENV)/.dev
 ifeq ($(ARGS),)
 	@{ $(BIN)/pytest -q tests/integration; waiting=$$?; \
 	HEADGATE_NO_LANE=1 $(BIN)/pytest -q tests/conformance/test_table.py tests/conformance/test_edge_cases.py tests/property/simulation/test_laws.py $(REFERENCE) && exit $$waiting; } & \
-	$(BIN)/pytest -q tests/unit tests/property tests/meta tests/mutation tests/fuzz; computing=$$?; \
+	$(BIN)/pytest -q tests/meta; reading=$$?; \
+	$(BIN)/pytest -q tests/unit tests/property tests/mutation tests/fuzz; computing=$$?; \
 	HEADGATE_NO_EXTENSIONS=1 $(BIN)/pytest -q tests/unit/ext tests/property/ext; twins=$$?; \
-	$(BIN)/pytest -q tests/conformance; conforming=$$?; wait $$! && exit $$((computing | twins | conforming))
+	$(BIN)/pytest -q tests/conformance; conforming=$$?; wait $$! && exit $$((reading | computing | twins | conforming))
 else
 	$(BIN)/pytest -q --ignore=tests/servers --ignore=tests/gpu --ignore=tests/wheel --ignore=tests/kernels $(ARGS)
 endif

@@ -106,11 +106,8 @@ class InlineAnswer:
             self._machine.progressed(self._attempt, self._serving.exchange.now())
         passed, error = progress.take(found)
         if error is None and is_last:
-            try:
-                passed += progress.end(scanner.rest())
-                self.is_over = True
-            except GatewayError as broken:
-                error = broken
+            end, error = self._end(progress, scanner)
+            passed += end
         if error is not None and head and not passed:
             self._serving.unsent = head  # it may still be withdrawn
             raise error
@@ -123,6 +120,15 @@ class InlineAnswer:
         self._look_at_resume(progress)
         if progress.is_whole and not is_last and not self.is_ending:
             self._await_end()
+
+    def _end(self, progress: Progress, scanner: EventScanner) -> tuple[bytes, GatewayError | None]:
+        """Return what is still to be passed on of a stream that has ended, or why that is no end."""
+        try:
+            rest = progress.end(scanner.rest())
+        except GatewayError as error:
+            return _NO_BYTES, error
+        self.is_over = True
+        return rest, None
 
     def _await_end(self) -> None:
         self.is_ending = True
