@@ -19,11 +19,13 @@ REFERENCE := $(addprefix tests/integration/proxy/test_, stages.py plugins.py del
 test: $(VENV)/.dev
 ifeq ($(ARGS),)
 	@{ $(BIN)/pytest -q tests/integration; waiting=$$?; \
-	HEADGATE_NO_LANE=1 $(BIN)/pytest -q tests/conformance/test_table.py tests/conformance/test_edge_cases.py tests/property/simulation/test_laws.py $(REFERENCE) && exit $$waiting; } & \
+	HEADGATE_NO_LANE=1 $(BIN)/pytest -q $(REFERENCE) && exit $$waiting; } & \
 	$(BIN)/pytest -q tests/meta; reading=$$?; \
 	$(BIN)/pytest -q tests/unit tests/property tests/mutation tests/fuzz; computing=$$?; \
+	$(BIN)/pytest -q tests/conformance; conforming=$$?; \
+	HEADGATE_NO_LANE=1 $(BIN)/pytest -q tests/conformance/test_table.py tests/conformance/test_edge_cases.py tests/property/simulation/test_laws.py; plain=$$?; \
 	HEADGATE_NO_EXTENSIONS=1 $(BIN)/pytest -q tests/unit/ext tests/property/ext; twins=$$?; \
-	$(BIN)/pytest -q tests/conformance; conforming=$$?; wait $$! && exit $$((reading | computing | twins | conforming))
+	wait $$! && exit $$((reading | computing | conforming | plain | twins))
 else
 	$(BIN)/pytest -q --ignore=tests/servers --ignore=tests/gpu --ignore=tests/wheel --ignore=tests/kernels $(ARGS)
 endif
@@ -105,12 +107,20 @@ $(BIN)/pip: | system
 	$(PYTHON) -m venv $(VENV)
 
 # torch goes in first and pinned: a later requirement on "torch" would bring the newest build with its CUDA packages.
-$(VENV)/.torch: | $(BIN)/pip
+$(VENV)/.torch: | $(VENV)/.tools
 	$(PIP) install -q $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) "$(TORCH)"
 	touch $@
 
-$(VENV)/.run: $(SOURCES) | $(VENV)/.torch
+# With `make -j2` beside each other: one waits for the network, the other compiles. Never two calls of pip.
+$(VENV)/.built: | $(VENV)/.tools
+	@mkdir -p build && $(BIN)/python setup.py -q build_ext --inplace > build/extensions.log 2>&1 || { cat build/extensions.log; exit 1; }
+	touch $@
+
+$(VENV)/.tools: | $(BIN)/pip
 	$(PIP) install -q -c constraints.txt setuptools cython
+	touch $@
+
+$(VENV)/.run: $(SOURCES) | $(VENV)/.torch $(VENV)/.built
 	$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[inference]' openai
 	touch $@
 
