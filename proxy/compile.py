@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from ..ext.route_table import RouteTable
+from .config.header_edits import HeaderEdits, RequestHeaderEdits
 from .config.lint_guards import CLOSABLE, OPENABLE
 from .config.schema import Config
 from .config.schema_cluster import Cluster as ClusterConfig
@@ -183,8 +184,8 @@ def _program(route: RouteConfig, config: Config, hooks: Mapping[str, Mapping[str
         resume_tries=_RESUME_TRIES if route.on_break == "resume" else 0,
         is_skipping_malformed=route.malformed == "skip",
         is_websocket_allowed=route.websocket,
-        request_edits=FieldEdits(tuple(route.request_headers.set.items()), tuple(route.request_headers.remove)),
-        response_edits=FieldEdits(tuple(route.response_headers.set.items()), tuple(route.response_headers.remove)),
+        request_edits=_edits_of(route.request_headers),
+        response_edits=_edits_of(route.response_headers),
     )
 
 
@@ -193,6 +194,10 @@ def _digest(route: RouteConfig, config: Config, names: Mapping[str, Sequence[str
     shaping = [name for stage in _SHAPING for name in names.get(stage, ())]
     told = [(name, config.plugins[name], route.plugins.get(name)) for name in shaping]
     return hashlib.sha256(repr((told, route.request_headers)).encode()).hexdigest()
+
+
+def _edits_of(edits: HeaderEdits | RequestHeaderEdits) -> FieldEdits | None:
+    return FieldEdits(tuple(edits.set.items()), tuple(edits.remove)) if edits.set or edits.remove else None
 
 
 def _hold(route: RouteConfig) -> HoldRule | None:

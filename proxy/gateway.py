@@ -188,7 +188,8 @@ class Serving:
             await relay.cut(error, self._media_type)
 
     async def _change_head(self, program: RouteProgram, response: Response) -> None:
-        program.response_edits.apply(response.fields)
+        if program.response_edits is not None:
+            program.response_edits.apply(response.fields)
         if not program.chains["response_head"]:
             return
         try:

@@ -90,19 +90,19 @@ class Pipeline:
 
     def _authenticated(self, program: RouteProgram, verdict: Identity | Response | Reject | None) -> Response | None:
         """Take the verdict; return the answer to what needs no identity. Raises: GatewayError."""
-        if verdict is None:
-            raise GatewayError(
-                "unauthenticated", "no auth plugin knew the credential", fields=((b"WWW-Authenticate", b"Bearer"),)
-            )
-        if isinstance(verdict, Reject):
-            raise rejected(verdict)
+        if isinstance(verdict, Identity):
+            self._exchange.identity = verdict
+            self._exchange.priority = capped(self._exchange.asked_priority, verdict.max_priority)
+            if verdict.may_use_route(program.view.name):
+                return None
+            raise GatewayError("forbidden", f"identity {verdict.key_id} may not use route {program.view.name}")
         if isinstance(verdict, Response):
             return verdict
-        self._exchange.identity = verdict
-        self._exchange.priority = capped(self._exchange.asked_priority, verdict.max_priority)
-        if not verdict.may_use_route(program.view.name):
-            raise GatewayError("forbidden", f"identity {verdict.key_id} may not use route {program.view.name}")
-        return None
+        if verdict is not None:
+            raise rejected(verdict)
+        raise GatewayError(
+            "unauthenticated", "no auth plugin knew the credential", fields=((b"WWW-Authenticate", b"Bearer"),)
+        )
 
     async def _read_model(self, program: RouteProgram) -> BodyScan | None:
         if not program.reads_model or self._body.is_empty:
@@ -125,7 +125,8 @@ class Pipeline:
         if isinstance(verdict, Reject):
             raise rejected(verdict)
         if verdict is not None:
-            self._snapshot.check_targets(verdict.groups)
+            if verdict.groups is not self._snapshot.models.get(verdict.model or ""):  # those were checked before
+                self._snapshot.check_targets(verdict.groups)
             self._exchange.groups = verdict.groups
             self._exchange.model = verdict.model or self._exchange.model
 
@@ -154,9 +155,10 @@ class Pipeline:
 
     async def _change_request(self, program: RouteProgram) -> None:
         fields, edits, chain = self._exchange.request.fields, program.request_edits, program.chains["request"]
-        if chain or edits.set:
+        if chain or (edits is not None and edits.set):
             fields.raw = end_to_end(fields.raw)  # first: the client's Connection names its own fields, not what is set
-        edits.apply(fields)
+        if edits is not None:
+            edits.apply(fields)
         if not chain:
             return
         self._changed(await chain.first(self._exchange))

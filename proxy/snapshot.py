@@ -29,8 +29,8 @@ Groups = tuple[tuple[Target, ...], ...]
 class FieldEdits:
     """Fields that a route sets on, or removes from, every message."""
 
-    set: tuple[tuple[str, str], ...] = ()
-    removed: tuple[str, ...] = ()
+    set: tuple[tuple[str, str], ...]
+    removed: tuple[str, ...]
 
     def apply(self, fields: Fields) -> None:
         """Edit `fields`."""
@@ -61,8 +61,8 @@ class RouteProgram:
     resume_tries: int
     is_skipping_malformed: bool
     is_websocket_allowed: bool
-    request_edits: FieldEdits
-    response_edits: FieldEdits
+    request_edits: FieldEdits | None  # None: as they come
+    response_edits: FieldEdits | None
 
     def may_resend(self, method: str, fields: Fields) -> bool:
         """Whether a request may be sent again after bytes of it went out (RFC 9110 §9.2.2)."""

@@ -7,16 +7,23 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from ..ext.head_scan import read_usage
 from ..ext.sse import EventScanner, StreamState
 
+JSON = b"application/json"
 _LIMIT_BYTES = 1 << 20
+
+
+def usage_in(body: bytes) -> tuple[int | None, int | None]:
+    """Return the prompt and completion tokens that a JSON answer tells of; None each where it tells of none."""
+    return read_usage(body) if len(body) <= _LIMIT_BYTES else (None, None)
 
 
 class UsageTap:
     """Sees every piece of an inference answer and keeps no more than it needs.
 
-    A JSON answer is kept up to 1 MiB and read at its end; an event stream is read event by event.
+    A JSON answer is kept up to 1 MiB and read at its end; an event stream is read event by event. `num_events`: how
+    many events carried a piece of the answer; None where it is no event stream.
     """
 
-    __slots__ = ("_kept", "_scanner", "_state", "completion_tokens", "prompt_tokens")
+    __slots__ = ("_kept", "_scanner", "_state", "completion_tokens", "num_events", "prompt_tokens")
 
     def __init__(self, content_type: str) -> None:
         media_type = content_type.partition(";")[0].strip().lower()
@@ -27,11 +34,7 @@ class UsageTap:
         self._kept: bytes | bytearray | None = b"" if media_type == "application/json" else None
         self.prompt_tokens: int | None = None
         self.completion_tokens: int | None = None
-
-    @property
-    def num_events(self) -> int | None:
-        """How many events carried a piece of the answer; None where it is no event stream."""
-        return None if self._state is None else self._state.num_events
+        self.num_events: int | None = None if self._state is None else 0
 
     def feed(self, piece: bytes) -> None:
         """See the next piece."""
@@ -39,6 +42,7 @@ class UsageTap:
             for event in self._scanner.feed(piece):
                 self._state.see(event)
             self.prompt_tokens, self.completion_tokens = self._state.prompt_tokens, self._state.completion_tokens
+            self.num_events = self._state.num_events
         elif self._kept is not None:
             self._keep(piece)
 

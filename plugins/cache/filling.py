@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from email.utils import formatdate
 from enum import Enum
+from functools import lru_cache
 
 from ...proxy.exchange.message import Response
 from . import rules
@@ -34,6 +35,9 @@ class Policy:
     is_permission_needed: bool
     keep_stale_s: float = 0.0
     targeted: tuple[bytes, ...] = ()
+
+
+policy_of = lru_cache(maxsize=256)(Policy)  # a few, the same for every request
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from .asked import has_credential, read_asked
 from .config import CacheConfig, CacheRouteOptions
 from .entry import Entry
 from .evict import meant_by, uri_meant
-from .filling import Filling, Policy, Wanted
+from .filling import Filling, Wanted, policy_of
 from .flight import Flight, Flights, Landing
 from .key import key_of, related_uris, uri_of
 from .lookup import Lookup, Search
@@ -318,7 +318,7 @@ class Cache:
 
     def _filling(self, lookup: Lookup, flight: Flight | None) -> Filling:
         exchange, config = lookup.exchange, self._config
-        policy = Policy(
+        policy = policy_of(
             config.max_entry_bytes,
             config.heuristic,
             lookup.options.default_ttl,

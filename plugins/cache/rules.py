@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ...proxy.exchange.fields import Fields
 from .directives import INVALID, MAX_SECONDS, NONE, Directives, delta_seconds, parse_directives
@@ -54,8 +54,7 @@ class Answer:
                 found.setdefault(lower, []).append(value.decode("latin-1"))
         self.status = status
         self._found = found
-        sound = (parsed for name in targeted if name in found and (parsed := parse_targeted(found[name])) is not None)
-        chosen = next(sound, None)
+        chosen = None if found.keys().isdisjoint(targeted) else _chosen(found, targeted)
         self.is_targeted = chosen is not None
         ordinary = found.get(b"cache-control", ())
         self.directives: Directives = parse_directives(ordinary) if chosen is None else chosen
@@ -76,6 +75,12 @@ class Answer:
         """The value of `name`, if its lines agree."""
         values = self._found.get(name, [])
         return values[0] if len(set(values)) == 1 else None
+
+
+def _chosen(found: Mapping[bytes, Sequence[str]], targeted: Sequence[bytes]) -> Directives | None:
+    """Return the directives of the first field that is meant for this cache. Source: RFC 9213 §2.2."""
+    sound = (parsed for name in targeted if name in found and (parsed := parse_targeted(found[name])) is not None)
+    return next(sound, None)
 
 
 def refusal(answer: Answer, *, is_permission_needed: bool) -> str | None:

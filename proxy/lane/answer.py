@@ -14,7 +14,7 @@ from ..exchange.fields import Fields
 from ..exchange.message import Response
 from ..exchange.progress import Progress
 from ..upstream.reader import MAX_EVENT_BYTES
-from ..usage import UsageTap
+from ..usage import JSON, UsageTap, usage_in
 from .coming import COMING
 from .takeover import TakenOver
 
@@ -41,6 +41,7 @@ class InlineAnswer:
         "_machine",
         "_see_plain",
         "_serving",
+        "_usage",
         "ends_at",
         "error",
         "events",
@@ -52,7 +53,6 @@ class InlineAnswer:
         "progress",
         "scanner",
         "unread",
-        "usage",
     )
 
     def __init__(
@@ -69,7 +69,7 @@ class InlineAnswer:
         self.error: GatewayError | None = None  # behind what was taken
         self.unread = _NO_BYTES
         self.held: list[bytes] = []
-        self.usage: UsageTap | None = None
+        self._usage: UsageTap | None = None  # made for the first piece that is not all
         self.progress: Progress | None = None
         self.events: EventScanner | None = None
         self._see_plain: Callable[[bytes], tuple[int, int] | None] | None = None  # while `upstream_data` may be for us
@@ -226,8 +226,6 @@ class InlineAnswer:
             TakenOver.relay(serving, response)
             return None
         record.is_streamed = head.is_event_stream
-        if serving.program.view.is_inference and self.progress is None:
-            self.usage = UsageTap(head.media_type.decode("latin-1"))
         return written
 
     def _write(self, head: bytes, piece: bytes, is_last: bool) -> None:
@@ -255,16 +253,26 @@ class InlineAnswer:
             self._call.pause()
 
     def _note_usage(self, piece: bytes, is_last: bool) -> None:
-        record, usage = self._serving.record, self.usage
-        if usage is not None:
+        record, head = self._serving.record, self.head
+        if self.progress is not None:
+            state = self.progress.state
+            record.prompt_tokens, record.completion_tokens = state.prompt_tokens, state.completion_tokens
+        elif not self._serving.program.view.is_inference:
+            return
+        elif is_last and self._usage is None and head.media_type == JSON:  # all of it: nothing has to be kept
+            record.prompt_tokens, record.completion_tokens = usage_in(piece)
+        elif (usage := self.tap()) is not None:
             usage.feed(piece)
             if is_last:
                 usage.finish()
             record.prompt_tokens, record.completion_tokens = usage.prompt_tokens, usage.completion_tokens
             record.num_events = usage.num_events
-        elif self.progress is not None:
-            state = self.progress.state
-            record.prompt_tokens, record.completion_tokens = state.prompt_tokens, state.completion_tokens
+
+    def tap(self) -> UsageTap | None:
+        """Return what has seen all pieces so far, to read the usage of them; None where nobody asks for it."""
+        if self._usage is None and self.progress is None and self._serving.program.view.is_inference:
+            self._usage = UsageTap(self.head.media_type.decode("latin-1"))
+        return self._usage
 
     def end_early(self) -> None:
         """A stream that is whole is ended here, whatever becomes of its connection."""

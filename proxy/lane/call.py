@@ -269,9 +269,10 @@ class InlineCall:
         connecting, self.connecting = self.connecting, None
         if connecting is not None:
             connecting.cancel()
-        if self.member is None:
+        member, self.member = self.member, None
+        if member is None:
             return
-        member = self._leave_member()
+        member.num_active -= 1
         if wire is None:
             return
         wire.receiver = None

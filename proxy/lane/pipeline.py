@@ -23,13 +23,6 @@ def is_inline(program: RouteProgram) -> bool:
     return is_plain and all(chain.is_inline for chain in chains.values())
 
 
-def _needs_task(verdict: Hit | Miss) -> bool:
-    """Whether a cache has the last word on what the targets say, or it is not for the client alone."""
-    if isinstance(verdict, Hit):
-        return verdict.behind is not None
-    return verdict.revise is not None or verdict.companions is not None
-
-
 async def _known(verdict: Hit | Miss) -> Hit | Miss:
     return verdict
 
@@ -67,7 +60,8 @@ class InlinePipeline(Pipeline):
         self._authorize(reads_model)
         for verdict in chains["ratelimit"].each_inline(exchange):
             self._admitted(verdict)
-        program.request_edits.apply(exchange.request.fields)
+        if program.request_edits is not None:
+            program.request_edits.apply(exchange.request.fields)
         if (chain := chains["request"]).is_used:
             verdict = chain.first_inline(exchange)
             if isinstance(verdict, Waiting):
@@ -81,14 +75,16 @@ class InlinePipeline(Pipeline):
         if own is not None or not (chain := program.chains["cache"]).is_used:
             return own
         self._waiting_stage = "cache"
-        verdict = chain.first_inline(self._exchange)
-        if verdict is None or isinstance(verdict, Waiting):
-            return verdict
-        if not _needs_task(verdict):
-            return self._looked_up(verdict)
+        verdict: Hit | Miss | Waiting | None = chain.first_inline(self._exchange)
         if isinstance(verdict, Miss):
+            if verdict.revise is None and verdict.companions is None:
+                return self._looked_up(verdict)
+            # It has the last word on what the targets say, or that is not for the client alone.
             self._record.keep_store(verdict.store, verdict.companions)  # should the task never begin
-        return Waiting(_known(verdict), None)
+            return Waiting(_known(verdict), None)
+        if isinstance(verdict, Hit):
+            return self._looked_up(verdict) if verdict.behind is None else Waiting(_known(verdict), None)
+        return verdict
 
     def aggregate_now(self, program: RouteProgram) -> Response | Waiting | None:
         """Ask whoever answers in place of the targets. Raises: GatewayError."""

@@ -89,8 +89,7 @@ class InlineServing:
         """The calls of targets by whoever wants to wait for them."""
         if self._calls is None:
             told = (self.acceptor.told_of(self.connection, self.exchange).origin, self.connection.settings.forwarded)
-            clusters = self.snapshot.clusters
-            self._calls = TargetCalls(self.exchange, self.body, self.record, clusters, told)
+            self._calls = TargetCalls(self.exchange, self.body, self.record, self.snapshot.clusters, told)
         return self._calls
 
     async def call_target(self, target: Target, body: bytes | None = None) -> Response:
@@ -219,7 +218,8 @@ class InlineServing:
         `length` is that of the body, None for one that is chunked. Raises: whatever a field is that cannot be written.
         """
         body, record, program = response.body, self.record, self.program
-        program.response_edits.apply(response.fields)
+        if program.response_edits is not None:
+            program.response_edits.apply(response.fields)
         if (chain := program.chains["response_head"]).is_used:
             chain.every_inline(self.exchange, response)
         if self.connection.is_last or self.acceptor.gateway.is_draining:

@@ -181,7 +181,7 @@ class TakenOver(Serving):
         fields = Fields([(b"Content-Type", self._media_type.encode())])
         response = Response(opened.head.status, fields, body, is_whole_events=True)
         relay = Relay(self._exchange, self._record, writer, self._inline.program.chains["event"])
-        relay.usage = answer.usage
+        relay.usage = answer.tap()
         try:
             await relay.go_on(response)
         except GatewayError as error:
