@@ -45,6 +45,7 @@ _IMPORTS = {
 }
 # What an interpreter looks at before it runs anything: with these of its own a process has to begin by itself.
 _READ_AT_START = ("PYTHON", "LD_", "HEADGATE_NO_")
+_NO_LANE = "HEADGATE_NO_LANE"  # read as the first part is imported: there is a process for each of its values
 
 
 class _Started:
@@ -123,12 +124,12 @@ class LoopProcess(_Started):
 
 def is_preparable(environment: Mapping[str, str]) -> bool:
     """Whether a process with these variables beside ours may be a fork."""
-    return not any(name.startswith(_READ_AT_START) for name in environment)
+    return not any(name.startswith(_READ_AT_START) for name in environment if name != _NO_LANE)
 
 
 def start(module: str, arguments: Sequence[str], stderr: IO[str]) -> Process:
     """Start `python -m module arguments`; its standard output is to be read."""
-    return preparing(module).start(module, arguments, stderr)
+    return preparing(module, os.environ.get(_NO_LANE, "")).start(module, arguments, stderr)
 
 
 async def start_in_loop(
@@ -137,7 +138,8 @@ async def start_in_loop(
     """Start `python -m module arguments` with `environment` beside ours; a line of its output has `limit` bytes."""
     (stdout, writing), (stderr, complaining) = os.pipe(), os.pipe()
     try:
-        pid, ended = preparing(module).fork(module, arguments, (writing, complaining), environment)
+        no_lane = environment.get(_NO_LANE, os.environ.get(_NO_LANE, ""))
+        pid, ended = preparing(module, no_lane).fork(module, arguments, (writing, complaining), environment)
     finally:
         os.close(writing)
         os.close(complaining)
@@ -152,19 +154,21 @@ async def _reader(fd: int, limit: int) -> asyncio.StreamReader:
 
 
 @cache
-def preparing(module: str) -> Preparing:
-    """Return the one that starts `module` in this run of the tests."""
-    return Preparing(module)
+def preparing(module: str, no_lane: str) -> Preparing:
+    """Return the one that starts `module` in this run of the tests, with that value of the variable."""
+    return Preparing(module, no_lane)
 
 
 class Preparing:
     """A process that has imported what `module` runs, and forks. It ends with the tests."""
 
-    def __init__(self, module: str) -> None:
+    def __init__(self, module: str, no_lane: str = "") -> None:
         self._channel, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._asking = threading.Lock()
         command = [sys.executable, "-P", str(Path(__file__).with_name("forking.py")), *_IMPORTS[module]]
-        self._process = subprocess.Popen(command, stdin=other.fileno(), stdout=subprocess.DEVNULL)
+        self._process = subprocess.Popen(
+            command, stdin=other.fileno(), stdout=subprocess.DEVNULL, env={**os.environ, _NO_LANE: no_lane}
+        )
         other.close()
         atexit.register(self.end)
 

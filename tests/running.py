@@ -16,6 +16,11 @@ from typing import Any
 
 from .prepared import LoopProcess, is_preparable, start_in_loop
 
+# How a gateway may be told to serve, whatever way these tests were told: see docs/testing.md.
+WAYS: Mapping[str, Mapping[str, Any]] = {
+    "lane": {name: "" for name in ("HEADGATE_NO_LANE", "HEADGATE_NO_EXTENSIONS") if os.environ.get(name)},
+    "reference": {"HEADGATE_NO_LANE": "1"},
+}
 READY_S = 30.0
 WAIT_S = 10.0
 _LINE_BYTES = 1 << 22

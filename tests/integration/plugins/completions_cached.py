@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ...http_client import Client, client
-from ...running import WAIT_S, RunningGateway, gateway
+from ...running import WAIT_S, WAYS, RunningGateway, gateway
 from ...unit.plugins.completion_cache.answers import chat, stream
 from ...upstream import Call
 
@@ -42,7 +42,7 @@ async def cached(*urls: str, **more: Any) -> AsyncIterator[RunningGateway]:
     options = {"enabled": True, **more.pop("options", {})}
     environment: Any = {
         "PEPPER": PEPPER,
-        **({"HEADGATE_NO_LANE": "1"} if more.pop("way", "lane") == "reference" else {}),
+        **WAYS[more.pop("way", "lane")],
     }
     config = {
         "listeners": [{"address": "127.0.0.1:0"}],

@@ -13,7 +13,7 @@ import pytest
 from headgate.plugins.api_key import digest, new_key
 
 from ...http_client import Answer, fetch
-from ...running import RunningGateway, gateway
+from ...running import WAYS, RunningGateway, gateway
 from ...upstream import Call, Script, Upstream, upstream
 from ..proxy.completions import PATH
 
@@ -89,7 +89,7 @@ async def settled(gate: RunningGateway, tokens: int, cost: int, key: str = KEY) 
 
 def play(script: Script, ask: Callable[[RunningGateway], Awaitable[Any]], lane: str = "on", **quota: Any) -> Any:
     async def main() -> Any:
-        environment: dict[str, Any] = {"PEPPER": PEPPER, **({"HEADGATE_NO_LANE": "1"} if lane == "off" else {})}
+        environment: dict[str, Any] = {"PEPPER": PEPPER, **WAYS["reference" if lane == "off" else "lane"]}
         async with upstream(script) as served, gateway(config_of(served, **quota), **environment) as gate:
             return await ask(gate)
 

@@ -12,7 +12,7 @@ import pytest
 from headgate.proxy.buckets import num_buckets, place_of
 
 from ...http_client import Answer, fetch
-from ...running import RunningGateway, gateway
+from ...running import WAYS, RunningGateway, gateway
 from ...upstream import Call, Upstream, upstream
 
 BOTH_WAYS = pytest.mark.parametrize("way", ["lane", "reference"])
@@ -21,7 +21,7 @@ USERS = [f"user-{number}" for number in range(60)]
 
 
 def environment(way: str) -> dict[str, Any]:
-    return {"TOKEN": "token", **({"HEADGATE_NO_LANE": "1"} if way == "reference" else {})}
+    return {"TOKEN": "token", **WAYS[way]}
 
 
 def is_drawn(user: str) -> bool:

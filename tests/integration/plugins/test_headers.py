@@ -10,7 +10,7 @@ import pytest
 from headgate.plugins.api_key import digest, new_key
 
 from ...http_client import Answer, client, fetch
-from ...running import gateway
+from ...running import WAYS, gateway
 from ...upstream import Call, Upstream, upstream
 
 KEY, PEPPER = new_key("test"), "a pepper of the tests"
@@ -44,7 +44,7 @@ def config(served: Upstream) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("environment", [{}, {"HEADGATE_NO_LANE": "1"}], ids=["lane", "reference"])
+@pytest.mark.parametrize("environment", WAYS.values(), ids=WAYS)
 def test_a_page_gets_through_and_no_preflight_reaches_the_service(environment: dict[str, str]) -> None:
     async def main() -> tuple[list[Answer], list[str]]:
         async with (

@@ -11,7 +11,7 @@ import pytest
 from headgate.plugins.api_key import digest, new_key
 
 from ...http_client import Answer, client, fetch
-from ...running import gateway
+from ...running import WAYS, gateway
 from ...unit.plugins.jwt_tokens import Signer, jwks, signer
 from ...upstream import Call, upstream
 
@@ -47,7 +47,7 @@ def config(served: str, issuer: str) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("environment", [{}, {"HEADGATE_NO_LANE": "1"}], ids=["lane", "reference"])
+@pytest.mark.parametrize("environment", WAYS.values(), ids=WAYS)
 def test_tokens_and_keys_open_and_an_issuer_may_change_its_keys(environment: dict[str, str]) -> None:
     published = [OLD]
     calls: list[str] = []

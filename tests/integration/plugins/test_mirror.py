@@ -15,7 +15,7 @@ import pytest
 from headgate.proxy.buckets import num_buckets, place_of
 
 from ...http_client import Answer, client, fetch
-from ...running import RunningGateway, gateway
+from ...running import WAYS, RunningGateway, gateway
 from ...upstream import Call, Script, Upstream, upstream
 
 BOTH_WAYS = pytest.mark.parametrize("way", ["lane", "reference"])
@@ -113,7 +113,7 @@ def config(target: str, mirror: str, settings: dict[str, Any], **route: Any) -> 
 async def serving(
     way: str, script: Script = ok, route: dict[str, Any] | None = None, **settings: Any
 ) -> AsyncIterator[Stand]:
-    environment: dict[str, Any] = {"TOKEN": "token", **({"HEADGATE_NO_LANE": "1"} if way == "reference" else {})}
+    environment: dict[str, Any] = {"TOKEN": "token", **WAYS[way]}
     async with (
         upstream(ok) as target,
         upstream(script) as mirror,
@@ -340,7 +340,7 @@ def test_a_copy_asks_for_the_model_that_the_mirror_knows(way: str) -> None:
         async with upstream(ok) as target, upstream(ok) as mirror:
             made = config(target.url, mirror.url, {}, kind="inference")
             made["plugins"]["mirror"]["to"]["model"] = "shadow"
-            environment: dict[str, Any] = {"HEADGATE_NO_LANE": "1"} if way == "reference" else {}
+            environment = WAYS[way]
             async with gateway(made, TOKEN="token", **environment) as gate:
                 await fetch(gate.port, "POST", "/v1/chat/completions", b'{"model": "m", "x": 1.0}')
                 await mirror.until(lambda: mirror.calls)

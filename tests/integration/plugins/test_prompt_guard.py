@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ...http_client import Answer, client, fetch
-from ...running import gateway, plain
+from ...running import WAYS, gateway, plain
 from ...upstream import Call, upstream
 
 GOOD = json.dumps({"model": "m", "messages": [{"role": "user", "content": "a good one"}]}).encode()
@@ -20,7 +20,7 @@ async def answer_length(call: Call) -> None:
     await call.answer(b"%d" % len(call.body))
 
 
-@pytest.mark.parametrize("environment", [{}, {"HEADGATE_NO_LANE": "1"}], ids=["lane", "reference"])
+@pytest.mark.parametrize("environment", WAYS.values(), ids=WAYS)
 @pytest.mark.parametrize("reads_model", [True, False])
 def test_nothing_that_is_refused_reaches_the_service(environment: dict[str, str], reads_model: bool) -> None:
     async def main() -> tuple[list[Answer], int, list[dict[str, Any]]]:

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from ...http_client import Answer, client, fetch
-from ...running import RunningGateway, gateway
+from ...running import WAYS, RunningGateway, gateway
 from ...upstream import Call, Script, upstream
 from ..proxy.completions import DONE, PATH, begin, chunks, end, event, events
 from .quota_gateway import KEY, OTHER, PEPPER, PROMPT_TOKENS, READY_S, answered, both_ways, config_of, play
@@ -132,7 +132,7 @@ def test_only_streams_that_may_be_stopped_leave_the_lane(on_exceeded: str, ways:
         async with upstream(script) as served:
             config = config_of(served, **{**STOPPING, "on_exceeded": on_exceeded})
             config["admin"] = {"address": "127.0.0.1:0"}
-            async with gateway(config, PEPPER=PEPPER) as gate, client(gate.port) as asking:
+            async with gateway(config, PEPPER=PEPPER, **WAYS["lane"]) as gate, client(gate.port) as asking:
                 fields = f"Authorization: Bearer {KEY}"
                 whole = unlimited(is_stream=False)
                 bodies = whole, whole, unlimited(), whole.ljust(1000)

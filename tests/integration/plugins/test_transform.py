@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ...http_client import Answer, client, fetch
-from ...running import RunningGateway, gateway, plain
+from ...running import WAYS, RunningGateway, gateway, plain
 from ...upstream import Call, Upstream, upstream
 
 BOTH_WAYS = pytest.mark.parametrize("way", ["lane", "reference"])
@@ -38,7 +38,7 @@ async def show(call: Call) -> None:
 
 @contextlib.asynccontextmanager
 async def serving(way: str, options: dict[str, Any] = OPTIONS) -> AsyncIterator[tuple[RunningGateway, Upstream]]:
-    environment: dict[str, Any] = {"HEADGATE_NO_LANE": "1"} if way == "reference" else {}
+    environment = WAYS[way]
     async with upstream(show) as target:
         config = {
             "listeners": [{"address": "127.0.0.1:0"}],
@@ -136,7 +136,7 @@ def test_errors_of_the_gateway_have_their_fields_changed_too(way: str) -> None:
 @BOTH_WAYS
 @pytest.mark.parametrize("kind", ["http", "inference"])
 def test_members_of_a_body_are_what_the_target_sees(way: str, kind: str) -> None:
-    environment: dict[str, Any] = {"HEADGATE_NO_LANE": "1"} if way == "reference" else {}
+    environment = WAYS[way]
     sent = b'{"model": "m", "user": "forged", "x": 1.00}'
     head = b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 

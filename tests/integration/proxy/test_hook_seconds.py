@@ -101,7 +101,7 @@ def counts_by_stage(metrics: str) -> dict[str, int]:
     return {stage: int(number) for stage, number in found}
 
 
-@pytest.mark.parametrize(("plugin", "num_inline"), [(Everywhere, 4), (EverywhereAndSlow, 0)])
+@pytest.mark.parametrize(("plugin", "num_inline"), [(Everywhere, 4), (EverywhereAndSlow, 0)], ids=["lane", "reference"])
 def test_every_hook_is_seen_and_what_refuses_or_fails_is_counted(plugin: type[Everywhere], num_inline: int) -> None:
     """In the lane, and on the reference path, where some stage waits."""
     stages = (*BEFORE_THE_ANSWER, "response_head", "log")

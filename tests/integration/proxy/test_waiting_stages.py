@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ...http_client import Answer, Client, client
-from ...running import RunningGateway, gateway, plain
+from ...running import WAYS, RunningGateway, gateway, plain
 from ...upstream import Call, Upstream, raw_server, upstream
 
 BODY = b'{"model": "m", "rest": "' + b"x" * 300_000 + b'"}'
@@ -68,7 +68,8 @@ async def stand(folder: Path, has_lane: bool) -> AsyncIterator[Stand]:
         config = plain(served.url, read_model=True, deadline="20s")
         config["plugins"] = {"waiter": {}}
         config["stages"] = {"auth": ["waiter"], "request": ["waiter"]}
-        environment = {"PYTHONPATH": str(folder), "TELLER": str(port)} | ({} if has_lane else {"HEADGATE_NO_LANE": "1"})
+        way = WAYS["lane" if has_lane else "reference"]
+        environment = {"PYTHONPATH": str(folder), "TELLER": str(port), **way}
         async with gateway(config, True, False, **environment) as gate:
             yield Stand(gate, teller, served)
 
