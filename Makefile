@@ -19,13 +19,12 @@ REFERENCE := $(addprefix tests/integration/proxy/test_, stages.py plugins.py del
 test: $(VENV)/.dev
 ifeq ($(ARGS),)
 	@{ $(BIN)/pytest -q tests/integration; waiting=$$?; \
-	HEADGATE_NO_LANE=1 $(BIN)/pytest -q $(REFERENCE) && exit $$waiting; } & \
-	$(BIN)/pytest -q tests/meta; reading=$$?; \
+	$(BIN)/pytest -q tests/meta && exit $$waiting; } & \
 	$(BIN)/pytest -q tests/unit tests/property tests/mutation tests/fuzz; computing=$$?; \
 	$(BIN)/pytest -q tests/conformance; conforming=$$?; \
-	HEADGATE_NO_LANE=1 $(BIN)/pytest -q tests/conformance/test_table.py tests/conformance/test_edge_cases.py tests/property/simulation/test_laws.py; plain=$$?; \
+	HEADGATE_NO_LANE=1 $(BIN)/pytest -q $(REFERENCE) tests/conformance/test_table.py tests/conformance/test_edge_cases.py tests/property/simulation/test_laws.py; plain=$$?; \
 	HEADGATE_NO_EXTENSIONS=1 $(BIN)/pytest -q tests/unit/ext tests/property/ext; twins=$$?; \
-	wait $$! && exit $$((reading | computing | conforming | plain | twins))
+	wait $$! && exit $$((computing | conforming | plain | twins))
 else
 	$(BIN)/pytest -q --ignore=tests/servers --ignore=tests/gpu --ignore=tests/wheel --ignore=tests/kernels $(ARGS)
 endif
