@@ -207,7 +207,7 @@ async def try_to(gate: RunningGateway) -> Answer | None:
     return answer
 
 
-def test_a_gateway_that_is_killed_whole_forgets_nothing(tmp_path: Path) -> None:
+def test_a_gateway_of_workers_that_is_killed_whole_forgets_nothing(tmp_path: Path) -> None:
     async def main() -> None:
         path = tmp_path / "gateway.yaml"
         async with upstream(answered) as served:
@@ -227,7 +227,7 @@ def test_a_gateway_that_is_killed_whole_forgets_nothing(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_a_reload_keeps_the_accounts_and_takes_the_limit(tmp_path: Path) -> None:
+def test_a_reload_of_workers_keeps_the_accounts_and_takes_the_limit(tmp_path: Path) -> None:
     async def main() -> None:
         path = tmp_path / "gateway.yaml"
         async with upstream(answered) as served, workers(path, config_of(served)) as gate:

@@ -155,7 +155,7 @@ def refusal(site: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(caught.value)
 
 
-def test_every_command_that_reads_a_configuration_holds_to_its_pins(site: Path, tmp_path: Path) -> None:
+def test_every_command_and_its_workers_hold_to_the_pins_of_a_configuration(site: Path, tmp_path: Path) -> None:
     path = written(tmp_path, pin_of(site))
     plant(site, tmp_path / "mark")
     for command in (["check"], ["serve"], ["serve", "--workers", "2"], ["plugins", "list"]):
