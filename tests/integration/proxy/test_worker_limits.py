@@ -75,12 +75,13 @@ def test_the_number_of_connections_is_one_over_all_workers_and_the_dead_have_non
         async with AsyncExitStack() as stack, upstream(ok) as service:
             config = with_listener(plain(service.url), limits={"connections": 7})
             async with serving(tmp_path, config) as gate:
-                served = await opened(gate, 12, stack)
+                # One by one: of those that come at once, who takes a place first is not settled.
+                served = [each for _ in range(7) for each in await opened(gate, 1, stack)]
                 assert len(served) == 7
+                assert not await opened(gate, 12, stack)
                 await kill_one(gate)
                 left = [connection for connection in served if await is_open(connection)]
-                # Who comes at once to one worker is shared out before places are taken: both have some, not as many.
-                assert 1 <= len(left) <= 6
+                assert 3 <= len(left) <= 4  # each worker had its share
                 assert len(await opened(gate, 12, stack)) == 7 - len(left)
                 assert all([await is_open(connection) for connection in left])
 
