@@ -21,7 +21,14 @@ class Background:
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in the loop and wait for it."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(BOUND_S)
+
+        async def telling_where() -> T:
+            try:
+                return await work
+            except TimeoutError as late:  # would come out of the thread as a new one, without its traceback
+                raise AssertionError("waited too long, see above for what") from late
+
+        return asyncio.run_coroutine_threadsafe(telling_where(), self._loop).result(BOUND_S)
 
     @contextlib.contextmanager
     def holding(self, manager: AbstractAsyncContextManager[T]) -> Iterator[T]:

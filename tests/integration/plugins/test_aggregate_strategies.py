@@ -178,17 +178,18 @@ def test_a_stream_shows_the_first_answer_at_once_and_the_others_when_they_come(f
 def test_a_lead_that_is_cut_ends_in_one_error_event_and_a_connection_that_is_cut(fan: Fan) -> None:
     async def cut(call: Call) -> None:
         await call.send(SSE_HEAD + chunk("one"))
-        await made_both_asked.wait()
+        await is_read.wait()
         call.reset()
         raise ConnectionError
 
-    made_both_asked = asyncio.Event()
+    is_read = asyncio.Event()
 
     async def test(made: Stand) -> None:
         async with client(made.gate.port) as reading:
             await reading.send("POST", "/v1/chat/completions", ASK_STREAM)
             await asyncio.wait_for(reading.reader.readuntil(b'"one"'), 5)
-            made_both_asked.set()
+            await made.targets[1].until(lambda: made.targets[1].calls)  # else it may be left before it is asked
+            is_read.set()
             rest = await asyncio.wait_for(reading.reader.read(), 5)
         assert rest.count(b'data: {"error"') == 1 and b"headgate.end" not in rest and not rest.endswith(b"0\r\n\r\n")
         await made.until_left(1)
