@@ -58,8 +58,6 @@ class AnswerWriter:
     def go_on_from(self, left: int | None, sent_bytes: int, unsent: bytes) -> None:
         """Go on with an answer that was begun, and of whose body so much was written; `left` of a declared length."""
         self._unsent = unsent
-        if unsent:
-            asyncio.get_running_loop().call_soon(self._flush)
         self.is_begun = self.has_body = True
         self._left, self._is_chunked, self.sent_bytes = left, left is None, sent_bytes
 
@@ -101,7 +99,7 @@ class AnswerWriter:
         lines += (b"", b"")
         # It leaves with the first piece of the body, or at the latest when the loop comes round: one write, not two.
         self._unsent = b"\r\n".join(lines)
-        asyncio.get_running_loop().call_soon(self._flush)
+        self.flush_soon()
 
     def _framing(self, status: int, length: int | None) -> list[bytes]:
         if status in _NO_BODY and (status == 204 or length is None):
@@ -190,6 +188,11 @@ class AnswerWriter:
             raise GatewayError("client_gone", f"the client read nothing for {self._write_timeout_s:g} s") from None
         except ConnectionError:
             raise GatewayError("client_gone", "the connection closed while the answer was sent") from None
+
+    def flush_soon(self) -> None:
+        """Let the head leave when the loop comes round, if nothing else has taken it along or withdrawn it by then."""
+        if self._unsent:
+            asyncio.get_running_loop().call_soon(self._flush)
 
     def _flush(self) -> None:
         transport = self._connection.transport

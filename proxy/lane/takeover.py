@@ -175,9 +175,10 @@ class TakenOver(Serving):
         self._media_type = "text/event-stream" if opened.progress is not None else ""
 
     async def _relay_rest(self, answer: InlineAnswer, opened: Opened, body: AnswerBody) -> None:
-        """Pass the rest of an answer on whose head, and some of it, the client has."""
+        """Pass the rest of an answer on whose head, and some of it, the client has, or is about to be sent."""
         await _until_task()
         writer = self._writer
+        writer.flush_soon()
         fields = Fields([(b"Content-Type", self._media_type.encode())])
         response = Response(opened.head.status, fields, body, is_whole_events=True)
         relay = Relay(self._exchange, self._record, writer, self._inline.program.chains["event"])

@@ -247,3 +247,27 @@ def test_a_body_that_drips_does_not_outlast_the_deadline() -> None:
     status, took_s = asyncio.run(main())
     assert status == 504
     assert took_s < 5
+
+
+@pytest.mark.parametrize("body", [b"data: {no json\n\n", b'event: error\ndata: {"error": {"message": "busy"}}\n\n'])
+def test_a_stream_that_breaks_with_its_head_is_answered_with_an_error_of_its_own(body: bytes) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+    async def broken(call: Call) -> None:
+        await call.send(head + b"%x\r\n%b\r\n" % (len(body), body))  # in one write: nothing of the head has left
+        await call.gone()
+        raise ConnectionError
+
+    async def main() -> tuple[Answer, dict[str, Any]]:
+        async with (
+            upstream(lambda call: broken(call) if PATH in call.line else call.answer(b"")) as one,
+            warm(plain(one.url, kind="inference", read_model=False, commit="head")) as (gate, connected),
+        ):
+            await connected.send("POST", PATH, b"{}")
+            answer = await connected.answer()
+            await gate.until(lambda: len(gate.log()) == 2)
+            return answer, gate.log()[1]
+
+    answer, line = asyncio.run(main())
+    assert (answer.status, answer.is_whole, line["status"]) == (502, True, 502)
+    assert answer.json()["error"]["code"] == line["error"]
