@@ -129,11 +129,14 @@ class Acceptor(Server):
     def cut(self) -> None:
         """End every exchange that is still under way."""
         for connection in tuple(self._open):
-            if connection.exchange_task is not None and not connection.exchange_task.done():
-                connection.is_cut = True
-                connection.exchange_task.cancel()
-            else:
-                connection.reset()
+            self._cut(connection)
+
+    def _cut(self, connection: Client) -> None:
+        if connection.exchange_task is not None and not connection.exchange_task.done():
+            connection.is_cut = True
+            connection.exchange_task.cancel()
+        elif not connection.is_idle:  # else it has its answer, which is not to be lost on its way
+            connection.reset()
 
     async def _serve(self, incoming: Incoming) -> Answered:
         try:

@@ -15,6 +15,7 @@ from ..counting import Places
 from ..courses import Course, Courses, plan_of
 from ..downstream import client_socket
 from ..downstream.acceptor import Acceptor
+from ..downstream.client import Client
 from ..downstream.client_socket import LeaveWatch
 from ..downstream.connection import DownstreamConnection
 from ..downstream.settings import ListenerSettings
@@ -150,14 +151,6 @@ class LaneAcceptor(Acceptor):
         """Return the error that a head is which does not come."""
         return GatewayError("head_timeout", f"no whole head within {self._settings.head_timeout_s:g} s")
 
-    def cut(self) -> None:
-        """End every exchange that is still under way."""
-        for connection in tuple(self._open):
-            serving: InlineServing | None = getattr(connection, "serving", None)
-            if serving is not None:
-                serving.cut()
-        super().cut()
-
     # -- what servings ask
 
     def check_address(self, exchange: Exchange) -> None:
@@ -202,6 +195,12 @@ class LaneAcceptor(Acceptor):
         return targets, plan.at(exchange.deadline)
 
     # -- inside
+
+    def _cut(self, connection: Client) -> None:
+        serving: InlineServing | None = getattr(connection, "serving", None)
+        if serving is not None:
+            serving.cut()
+        super()._cut(connection)
 
     def _learn(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot

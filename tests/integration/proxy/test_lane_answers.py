@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from ...black_hole import black_hole
 from ...http_client import Answer, Client, client
 from ...running import RunningGateway, gateway, plain
 from ...upstream import Call, upstream
@@ -206,6 +207,30 @@ def test_a_drain_cuts_an_answer_so_that_it_can_be_seen() -> None:
 
     line = asyncio.run(main())
     assert (line["status"], line["error"]) == (200, "draining")
+
+
+@pytest.mark.parametrize("body", [b"{", b"{%98b}" % b""])
+def test_a_drain_lets_the_answer_reach_its_client_that_it_gives_at_last(body: bytes) -> None:
+    async def main() -> tuple[Answer, bytes, dict[str, Any]]:
+        async with upstream(script) as one:
+            config = plain(one.url, f"http://127.0.0.1:{silent}")
+            [both] = config["routes"]
+            silent_one = {"name": "silent", "match": {"path": "/x"}, "targets": ["t1"], "read_model": True}
+            config["routes"], config["drain"] = [{**both, "targets": ["t0"]}, silent_one], "200ms"
+            async with warm(config) as (gate, connected):
+                request = b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n" + body
+                connected.writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" + request)
+                await connected.answer()  # behind it the gateway has begun with the other one
+                gate.signal(signal.SIGTERM)
+                answer = await connected.answer()
+                rest = await asyncio.wait_for(connected.reader.read(), 10)  # ended, and not by a reset
+                await gate.until(lambda: len(gate.log()) == 3)
+                return answer, rest, gate.log()[2]
+
+    with black_hole() as silent:
+        answer, rest, line = asyncio.run(main())
+    assert (answer.status, answer.is_whole, rest) == (503, True, b"")
+    assert line["error"] == "draining"
 
 
 def test_a_whole_stream_ends_however_much_follows_it() -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 
 from headgate.proxy.upstream.endpoint import Endpoint
 
+from ...black_hole import black_hole
 from .exchanges import OK, Run, exchange, kind_of, pool_for, soon
 from .script_server import Peer, ScriptServer
 
@@ -28,20 +28,6 @@ def refusing_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
     return port
-
-
-@contextlib.contextmanager
-def black_hole() -> Iterator[int]:
-    """A port where connecting neither fails nor succeeds: the backlog is full."""
-    with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(socket.socket())
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        for _ in range(3):
-            filler = stack.enter_context(socket.socket())
-            filler.setblocking(False)
-            filler.connect_ex(listener.getsockname())
-        yield listener.getsockname()[1]
 
 
 class Names:
