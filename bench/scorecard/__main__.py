@@ -8,9 +8,10 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
-from ..machine import describe, versions
+from ..machine import describe
 from .client import Seen, ask
 from .outages import Row, long_outage, two_waves
 from .scenario import BUDGET, Scenario, scenarios
@@ -64,7 +65,7 @@ def page(found: Sequence[tuple[Scenario, Seen, int]], rows: Sequence[Row]) -> st
         "What a client saw of each fault, in a real run: two `headgate fault-upstream` processes, `heavy` and `lite`,",
         f"a gateway in front of them, default options, a deadline of {BUDGET}. Written by `make scorecard`",
         f"({datetime.now(UTC).date()}, {machine['cpu']}, {os.cpu_count()} cores, {machine['system']}, kernel",
-        f"{machine['kernel']}, headgate {versions()['headgate']}).",
+        f"{machine['kernel']}, headgate {version('headgate')}).",
         "",
         "*saw*: `heavy` or `lite`, the whole answer of that target, word for word; `error`, one typed error in the",
         "answer's place or as the last event of the stream, never with a finish_reason; `400`, the service's own",

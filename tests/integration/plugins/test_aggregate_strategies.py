@@ -134,19 +134,25 @@ def test_what_a_winner_and_a_loser_that_answered_cost_is_added(fan: Fan) -> None
 
     fan.run("first", test, won, silent, kind="inference")
 
+    has_lead = asyncio.Event()
+
     async def both(made: Stand) -> None:
-        answer = await fetch(made.gate.port, "POST", "/v1/chat/completions", ASK_STREAM)
-        assert answer.is_whole and answer.body.endswith(b"data: [DONE]\n\n")
+        async with client(made.gate.port) as asking:
+            await asking.send("POST", "/v1/chat/completions", ASK_STREAM)
+            await asyncio.wait_for(asking.reader.readuntil(b'"y"'), 5)
+            has_lead.set()
+            await asyncio.wait_for(asking.reader.readuntil(b"data: [DONE]\n\n\r\n0\r\n\r\n"), 5)
         await made.gate.until(lambda: made.log())
         (line,) = made.log()
         assert (line["prompt_tokens"], line["completion_tokens"]) == (3 + 10, 4 + 2)
 
     async def lost_late(call: Call) -> None:
+        await has_lead.wait()  # who begins first has no time of its own any more
         await lost(call)
         await call.gone()
         raise ConnectionError
 
-    late = {"branches": {"t1": {"timeout": "300ms"}}}
+    late = {"branches": {"t1": {"timeout": "1s"}}}
     fan.run("all", both, won, lost_late, kind="inference", options=late)
 
 
