@@ -86,6 +86,24 @@ cdef class ChunkScanner:
             body = b"".join(parts)
         return body, at - start
 
+    def see_plain(self, bytes data not None):
+        """Return how many chunks `data` is, and the size of theirs; None where it is anything else. As the twin."""
+        cdef Octets at = <Octets>PyBytes_AS_STRING(data), end = at + PyBytes_GET_SIZE(data)
+        cdef Py_ssize_t num = 0, size = 0
+        cdef Chunks chunks = self._chunks
+        cdef ChunkStep step
+        cdef Span found
+        if at == end or not self.is_between_chunks:
+            return None
+        while True:
+            step = _step(&chunks, &at, end, &found)
+            if step == STEP_MORE and chunks.state == SIZE_LINE:
+                return num, size
+            if step != STEP_DATA or chunks.left:
+                return None
+            num += 1
+            size += found.size
+
     cdef bint _next(self, data, Octets start, Octets *at, Py_ssize_t size, Span *found) except -1:
         """Go on to the next data. Returns whether there is some."""
         cdef ChunkStep step

@@ -9,6 +9,7 @@ from ._http1_lines_py import TOKEN, find_hopeless
 
 _WINDOW = 256
 _SIZE = re.compile(rb"[0-9A-Fa-f]{1,16}")
+_PLAIN_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})\r\n")
 # White space around an extension's ';' and '=' is legal but "bad" (RFC 9112 §7.1.1), and a known way to smuggle.
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 _QUOTED = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"'
@@ -86,6 +87,22 @@ class ChunkScanner:
         pieces: list[bytes] = []
         size = self._advance(data, pieces)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces), size
+
+    def see_plain(self, data: bytes) -> tuple[int, int] | None:
+        """Return how many chunks the next bytes are, and the size of their data. The scanner stays where it is.
+
+        None where they are anything but whole chunks with a size alone, none of them the last. Cost: as `feed`.
+        """
+        if not self.is_between_chunks:
+            return None
+        num, size, at, end = 0, 0, 0, len(data)
+        while at < end:
+            line = _PLAIN_SIZE.match(data, at)
+            left = int(line[1], 16) if line is not None else 0
+            if line is None or not left or not data.startswith(b"\r\n", line.end() + left):
+                return None
+            num, size, at = num + 1, size + left, line.end() + left + 2
+        return (num, size) if num else None
 
     def _advance(self, data: bytes | memoryview, pieces: list[bytes] | None) -> int:
         position, end = 0, len(data)

@@ -22,7 +22,7 @@ _LAST_EVENT_S = 1.0
 class Relay:
     """One answer on its way to the client, seen by the cache's store and the usage tap."""
 
-    __slots__ = ("_events", "_exchange", "_metering", "_record", "_writer", "usage")
+    __slots__ = ("_events", "_exchange", "_metering", "_record", "_writer", "split", "usage")
 
     def __init__(self, exchange: Exchange, record: Record, writer: AnswerWriter, events: Chain) -> None:
         self._exchange = exchange
@@ -31,6 +31,7 @@ class Relay:
         self._events = events
         self._metering: Metering | None = None
         self.usage: UsageTap | None = None
+        self.split: EventScanner | None = None  # what has seen the events so far, of a body that is not whole events
 
     async def send(self, response: Response) -> None:
         """Send the whole answer. Raises: GatewayError once the head is out and the rest will not come."""
@@ -84,7 +85,7 @@ class Relay:
         # Only whole events are passed on: an error told after half of one could not be read.
         is_whole = response.is_whole_events and not self._events and self._metering is None
         is_split = _is_event_stream(response) and not is_whole
-        scanner = EventScanner() if is_split else None
+        scanner = (self.split or EventScanner()) if is_split else None
         async for piece in body:
             self._see(piece)
             if scanner is None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _END_S = 1.0  # a stream that is whole waits no longer for its end
 BUFFERED_BYTES = 16 * 1024  # a larger body is not copied behind its head, but written by itself
+_EVENT_END = b"\n\n\r\n"  # and with it that of its chunk
 _NO_BYTES = b""
 
 
@@ -32,7 +33,7 @@ class InlineAnswer:
 
     `scanner` knows where the body ends; `held` are portions before the commit point, `unread` is what was not looked at
     before it. `is_over`: every event was taken. `is_ending`: the stream is whole, and only its formal end is waited
-    for, until the instant `ends_at`.
+    for, until the instant `ends_at`. `is_splitting`: nobody looks into the events, they are only passed on whole.
     """
 
     __slots__ = (
@@ -50,6 +51,7 @@ class InlineAnswer:
         "held",
         "is_ending",
         "is_over",
+        "is_splitting",
         "progress",
         "scanner",
         "unread",
@@ -61,7 +63,7 @@ class InlineAnswer:
         self._call = call
         self._attempt = attempt
         self._machine = call.machine
-        self._serving = serving = call.serving
+        self._serving = call.serving
         self.head = head
         self.scanner = scanner
         self.has_excess = self.is_ending = self.is_over = False
@@ -73,12 +75,19 @@ class InlineAnswer:
         self.progress: Progress | None = None
         self.events: EventScanner | None = None
         self._see_plain: Callable[[bytes], tuple[int, int] | None] | None = None  # while `upstream_data` may be for us
-        if head.is_event_stream:
-            program, scan = serving.program, serving.pipeline.body_scan
-            is_strict, is_skipping = program.view.is_inference, program.is_skipping_malformed
-            num_choices = scan.num_choices if scan is not None else 1
-            self.progress = Progress(num_choices, is_strict=is_strict, is_skipping=is_skipping)
-            self.events = EventScanner(MAX_EVENT_BYTES)
+        self.is_splitting = head.is_event_stream and not call.is_followed(head)
+        if self.is_splitting:
+            self.events = EventScanner()
+        elif head.is_event_stream:
+            self._follow()
+
+    def _follow(self) -> None:
+        """Look into the events from now on."""
+        program, scan = self._serving.program, self._serving.pipeline.body_scan
+        is_strict, is_skipping = program.view.is_inference, program.is_skipping_malformed
+        num_choices = scan.num_choices if scan is not None else 1
+        self.progress = Progress(num_choices, is_strict=is_strict, is_skipping=is_skipping)
+        self.events = EventScanner(MAX_EVENT_BYTES)
 
     def take(self, data: bytes) -> None:
         """Take bytes of the body. Raises: GatewayError, ChunkError where it breaks off."""
@@ -89,12 +98,24 @@ class InlineAnswer:
 
     def took(self, piece: bytes, head: bytes) -> None:
         """A piece of the body is there; the head, if given, has not been written yet."""
-        if self.events is None:
-            if piece:
-                self._machine.progressed(self._attempt, self._serving.exchange.now())
-            self._pass(piece, head, self.scanner.is_complete)
-        else:
+        if self.progress is not None:
             self._take_events(piece, head, self.scanner.is_complete)
+            return
+        if piece:
+            self._machine.progressed(self._attempt, self._serving.exchange.now())
+        self._pass(self._whole_events(piece) if self.is_splitting else piece, head, self.scanner.is_complete)
+        if self._see_plain is None or self.is_splitting:
+            self._look_for_chunks()
+
+    def _whole_events(self, piece: bytes) -> bytes:
+        """Return the events that a piece ends; behind the last one also what is none."""
+        scanner = self.events
+        assert scanner is not None
+        found, rest = scanner.feed(piece), _NO_BYTES
+        if self.scanner.is_complete:
+            found += scanner.finish()
+            rest = scanner.rest()
+        return b"".join([event.raw for event in found]) + rest
 
     def _take_events(self, piece: bytes, head: bytes, is_last: bool) -> None:
         progress, scanner = self.progress, self.events
@@ -135,6 +156,18 @@ class InlineAnswer:
         self.ends_at = self._serving.exchange.now() + _END_S
         self._serving.connection.call_serving_at(self.ends_at)
 
+    def _look_for_chunks(self) -> None:
+        """Listen to the wire as long as whole chunks may come into which nobody looks: the call hears of the rest."""
+        serving, chunks, wire, events = self._serving, self.scanner, self._call.wire, self.events
+        if wire is None or not isinstance(chunks, ChunkScanner) or not serving.is_begun:
+            return
+        is_even = events is None or (chunks.is_between_chunks and not events.held_bytes)
+        if is_even and not serving.record.is_fed and not serving.program.view.is_inference:
+            self._see_plain = chunks.see_plain
+            wire.receiver = self
+        else:
+            wire.receiver = self._call
+
     def _look_for_plain(self, progress: Progress) -> None:
         """Listen to the wire as long as what comes may be plain: the call hears of the rest."""
         call, chunks, events = self._call, self.scanner, self.events
@@ -148,12 +181,12 @@ class InlineAnswer:
             call.wire.receiver = call
 
     def upstream_data(self, data: bytes) -> None:
-        """Bytes came where whole chunks of whole events ended: if they are more of those, they go on as they came.
+        """Bytes came where whole chunks, of whole events, ended: if they are more of those, they go on as they came.
 
         No code of a plugin runs here: what follows needs no context.
         """
         assert self._see_plain is not None
-        found = self._see_plain(data)
+        found = None if self.is_splitting and not data.endswith(_EVENT_END) else self._see_plain(data)
         if found is None:
             self._call.upstream_data(data)
             return
@@ -163,10 +196,10 @@ class InlineAnswer:
             self._serving.context.run(self._serving.crash, error)
 
     def _pass_plain(self, data: bytes, num: int, size: int) -> None:
-        assert self.progress is not None
         serving, connection = self._serving, self._serving.connection
         self._machine.progressed(self._attempt, serving.exchange.now())
-        self.progress.passed(num)
+        if self.progress is not None:
+            self.progress.passed(num)
         serving.record.sent_bytes += size
         connection.transport.write(data)
         if connection.writing_paused:

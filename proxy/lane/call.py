@@ -237,10 +237,16 @@ class InlineCall:
             return False
         if not head.is_event_stream:
             return True
+        if not self.is_followed(head):
+            return not program.view.is_inference and program.commit == "head"
         scan = self.serving.pipeline.body_scan
-        is_followed = (program.view.is_inference or program.commit == "first_event") and head.status == 200
         is_usage_owed = scan is not None and scan.is_usage_wanted and plan.resume_tries and head.numerics is not None
-        return is_followed and not is_usage_owed and not any(plan.prefills)
+        return not is_usage_owed and not any(plan.prefills)
+
+    def is_followed(self, head: AnswerHead) -> bool:
+        """Whether the events of a stream are looked into."""
+        program = self.serving.program
+        return head.status == 200 and (program.view.is_inference or program.commit == "first_event")
 
     # -- a client that is slow
 

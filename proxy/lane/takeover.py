@@ -111,7 +111,7 @@ class TakenOver(Serving):
         answer = call.answer
         opened = _opened(answer, upstream, error) if answer is not None else None
         if answer is not None and opened is not None and inline.is_begun:
-            taken._go_on_with(opened)
+            taken._go_on_with(opened, is_event_stream=answer.events is not None)
             taken._begin(taken._relay_rest(answer, opened, dispatch.join(upstream, opened)))
         else:
             dispatch.adopt(upstream)
@@ -167,12 +167,12 @@ class TakenOver(Serving):
             self._calls.prepare(self._inline.program, self._inline.pipeline.body_scan)
         return self._calls.adopt(call.plan, call.targets, (call.gate, call.machine))
 
-    def _go_on_with(self, opened: Opened) -> None:
+    def _go_on_with(self, opened: Opened, *, is_event_stream: bool) -> None:
         """Let the writer go on with an answer. Before any wait: who is cancelled has to know what the client has."""
         sent_bytes = self._record.sent_bytes
         length = opened.head.content_length if not self._inline.is_chunked else None
         self._writer.go_on_from(None if length is None else length - sent_bytes, sent_bytes, self._inline.unsent)
-        self._media_type = "text/event-stream" if opened.progress is not None else ""
+        self._media_type = "text/event-stream" if is_event_stream else ""
 
     async def _relay_rest(self, answer: InlineAnswer, opened: Opened, body: AnswerBody) -> None:
         """Pass the rest of an answer on whose head, and some of it, the client has, or is about to be sent."""
@@ -180,9 +180,9 @@ class TakenOver(Serving):
         writer = self._writer
         writer.flush_soon()
         fields = Fields([(b"Content-Type", self._media_type.encode())])
-        response = Response(opened.head.status, fields, body, is_whole_events=True)
+        response = Response(opened.head.status, fields, body, is_whole_events=not answer.is_splitting)
         relay = Relay(self._exchange, self._record, writer, self._inline.program.chains["event"])
-        relay.usage = answer.tap()
+        relay.usage, relay.split = answer.tap(), answer.events
         try:
             await relay.go_on(response)
         except GatewayError as error:

@@ -231,6 +231,22 @@ def test_what_is_counted_is_what_is_decoded(http1: ModuleType, writer: MessageWr
         assert decoder.is_complete is counter.is_complete
 
 
+@given(writers)
+def test_chunks_that_are_seen_as_plain_are_those_that_are_decoded(http1: ModuleType, writer: MessageWriter) -> None:
+    seeing, twin = http1.ChunkScanner(), TWIN.ChunkScanner()
+    for piece in writer.pieces(writer.chunked()) + writer.pieces(writer.chunked()):
+        found = seeing.see_plain(piece)
+        assert found == twin.see_plain(piece), piece
+        try:
+            data, size = seeing.decode(piece)
+            twin.decode(piece)
+        except ChunkError:
+            assert found is None, piece
+            return
+        if found is not None:
+            assert (found[1], size, seeing.is_between_chunks) == (len(data), len(piece), True), piece
+
+
 @settings(max_examples=120)
 @given(writers)
 def test_a_request_is_written_as_the_twin_writes_it_or_refused_in_its_words(

@@ -166,3 +166,37 @@ def test_knows_when_it_is_between_chunks(http1: ModuleType) -> None:
         scanner.feed(bytes((octet,)))
         told.append(scanner.is_between_chunks)
     assert [place for place, is_between in enumerate(told) if is_between] == [0, 9, 15]
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        (b"1\r\nx\r\n", (1, 1)),
+        (b"A\r\n0123456789\r\n00b\r\n\r\nabcde\r\n01\r\n", (2, 21)),
+        (b"", None),
+        (b"1\r\nx\r\n0\r\n\r\n", None),  # the last one
+        (b"1;a\r\nx\r\n", None),
+        (b"1\nx\r\n", None),
+        (b"1\r\nx\r", None),
+        (b"1\r\nx\r\n1", None),
+        (b"1\r\nx\r\n1\r\n", None),
+        (b"1\r\nxx\r\n", None),
+        (b"00000000000000001\r\nx\r\n", None),
+        (b"ffffffffffffffff\r\nx\r\n", None),
+    ],
+)
+def test_sees_whole_chunks_with_a_size_alone_and_stays_where_it_is(
+    http1: ModuleType, data: bytes, found: tuple[int, int] | None
+) -> None:
+    scanner = http1.ChunkScanner()
+    assert scanner.see_plain(data) == found
+    assert scanner.see_plain(data) == found
+    assert scanner.decode(b"2\r\nab\r\n") == (b"ab", 7)
+    assert scanner.see_plain(data) == found
+
+
+@pytest.mark.parametrize("begun", [b"1", b"1\r", b"1\r\n", b"1\r\nx", b"1\r\nx\r", b"0\r\n", b"0\r\n\r\n", b"1;a"])
+def test_sees_nothing_but_between_chunks(http1: ModuleType, begun: bytes) -> None:
+    scanner = http1.ChunkScanner()
+    scanner.decode(begun)
+    assert scanner.see_plain(b"1\r\nx\r\n") is None
