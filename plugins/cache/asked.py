@@ -19,9 +19,9 @@ _READ = frozenset(
     )
 )
 _NO_CACHE = Directives({"no-cache": (None,)})
-# Credentials that a cache must take for Authorization: the field itself, and what AI services use in its place.
-CREDENTIALS = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
-_CREDENTIALS = frozenset(name.encode() for name in CREDENTIALS)
+# Credentials that a cache must take for Authorization: the field itself, and what AI services use in its place. Not
+# Cookie: RFC 9111 leaves it to the answer to say what it depends on.
+_CREDENTIALS = frozenset((b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"))
 
 
 @dataclass(frozen=True, slots=True)

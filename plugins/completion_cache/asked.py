@@ -11,9 +11,9 @@ from typing import Any
 
 import orjson
 
+from ...proxy.config.header_edits import CREDENTIALS
 from ...proxy.exchange.exchange import Exchange
 from ...proxy.exchange.fields import Fields
-from ..cache.asked import CREDENTIALS
 from .config import CompletionCacheRouteOptions
 from .entry import Form, Key
 

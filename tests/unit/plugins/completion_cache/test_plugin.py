@@ -115,6 +115,7 @@ OTHERS = [
     Ask(tenant="t", options={"revision": "2"}),
     Ask(tenant="t", fields=(("OpenAI-Beta", "x"),)),
     Ask(tenant="t", fields=(("Authorization", "Bearer left"),)),
+    Ask(tenant="t", fields=(("Cookie", "session=1"),)),
 ]
 SAME = [
     Ask({"user": "me", "metadata": {"a": "b"}, "stream": False}, tenant="t"),
@@ -175,11 +176,12 @@ def test_key_is_that_of_the_value_and_of_no_other(one: dict[str, object], other:
     assert (digest_of(one) == digest_of(other)) is is_same
 
 
-def test_shared_cache_is_for_all_but_never_crosses_credentials_of_targets() -> None:
+@pytest.mark.parametrize("name", ["Authorization", "X-Api-Key", "Api-Key", "X-Goog-Api-Key", "Cookie"])
+def test_shared_cache_is_for_all_but_never_crosses_credentials_of_targets(name: str) -> None:
     async def main() -> None:
         stand = Stand(share="all")
-        asks = [Ask(tenant="t"), Ask(tenant="u"), Ask(fields=(("X-Api-Key", "a"),)), Ask(fields=(("X-Api-Key", "b"),))]
-        assert [(await stand.ask(ask)).verdict for ask in asks] == ["miss", "hit", "miss", "miss"]
+        asks = [Ask(tenant="t"), Ask(tenant="u"), *(Ask(fields=((name, value),)) for value in ("a", "b", "a"))]
+        assert [(await stand.ask(ask)).verdict for ask in asks] == ["miss", "hit", "miss", "miss", "hit"]
 
     run(main())
 
