@@ -44,10 +44,14 @@ class Content:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Entry:
-    """A stored answer, given until `expires_at`, and in place of a failure until `kept_until`."""
+    """A stored answer, given until `expires_at`, and in place of a failure until `kept_until`.
+
+    It was asked for at the instant `asked_at` of the same clock.
+    """
 
     key: Key
     content: Content
+    asked_at: float
     expires_at: float
     kept_until: float
 

@@ -110,12 +110,17 @@ class Filling:
         if content is None and self.is_taking:
             self.reason = "not-sound"
         self._release_unread()
-        if content is not None and self._shelf.memory.num_evictions == self._num_evictions:
-            now, keeping = self._now(), self._keeping
+        if content is not None and not self._is_outdated():
+            now, keeping, flight = self._now(), self._keeping, self._flight
             fresh_until = now + keeping.ttl_s
-            entry = Entry(self._flight.key, content, fresh_until, fresh_until + keeping.stale_s)
+            entry = Entry(flight.key, content, flight.started_at, fresh_until, fresh_until + keeping.stale_s)
             self._shelf.memory.put(entry, now, is_renewing=keeping.is_renewing)
         return content
+
+    def _is_outdated(self) -> bool:
+        """Whether it was asked for before answers were given up by hand, or before one that is stored by now."""
+        memory, flight = self._shelf.memory, self._flight
+        return memory.num_evictions != self._num_evictions or memory.has_later(flight.key, flight.started_at)
 
     def discard(self) -> None:
         """It is not to be stored. One that was whole all the same, as a fallback's, is for those who wait for it."""

@@ -61,6 +61,11 @@ class Memory:
             self._core.delete((digest, not is_stream), Reason.REPLACED)
         return self._core.put((digest, is_stream), entry, entry.size_bytes, entry.kept_until, now)
 
+    def has_later(self, key: Key, asked_at: float) -> bool:
+        """Whether an answer is there for a key, in any form, that was asked for after the instant `asked_at`."""
+        entries = (self._core.peek((key.digest, is_stream)) for is_stream in (False, True))
+        return any(entry is not None and entry.asked_at > asked_at for entry in entries)
+
     def evict(self, is_meant: Callable[[Key], bool]) -> int:
         """Give up every entry whose key is meant; return their number. Cost: linear in the entries."""
         self.num_evictions += 1

@@ -149,6 +149,29 @@ def test_body_in_chunks_is_the_same_request() -> None:
     asyncio.run(main())
 
 
+@both_ways
+def test_renewed_answer_is_not_replaced_by_one_that_was_under_way(way: str) -> None:
+    is_let_go = asyncio.Event()
+
+    async def script(call: Call) -> None:
+        is_new = bool(call.fields("cache-control"))
+        if not is_new:
+            await is_let_go.wait()
+        await call.answer(chat("new" if is_new else "old"), "200 OK", "Content-Type: application/json")
+
+    async def main() -> None:
+        async with upstream(script) as served, cached(served.url, way=way) as gate:
+            under_way = asyncio.create_task(fetch(gate.port, "POST", CHAT, asking()))
+            await served.until(lambda: served.calls)
+            await fetch(gate.port, "POST", CHAT, asking(), "Cache-Control: no-cache")
+            is_let_go.set()
+            assert (await under_way).body == chat("old")
+            seen = await fetch(gate.port, "POST", CHAT, asking())
+            assert (seen.field("x-headgate-cache"), seen.body) == ("hit", chat("new"))
+
+    asyncio.run(main())
+
+
 def test_change_of_what_shapes_answers_begins_anew() -> None:
     async def main() -> None:
         async with upstream(answer) as served, cached(served.url) as gate:

@@ -13,7 +13,8 @@ from .answers import chat
 
 def entry(number: int, body: bytes = b"x" * 100, *, is_stream: bool = False) -> Entry:
     digest = number.to_bytes(32, "big")
-    return Entry(Key(digest, f"tenant-{number}", "main"), Content(is_stream, b"application/json", body), 10.0, 20.0)
+    content = Content(is_stream, b"application/json", body)
+    return Entry(Key(digest, f"tenant-{number}", "main"), content, 0.5 - number, 10.0 + number, 20.0 + number)
 
 
 def test_what_an_entry_costs_is_counted() -> None:
@@ -51,4 +52,4 @@ def test_each_form_has_its_place_until_it_is_renewed() -> None:
     assert memory.get(key, 1.0, is_stream=True) is not None and memory.get(key, 1.0, is_stream=False) is not None
     memory.put(entry(1), 2.0, is_renewing=True)
     assert memory.get(key, 3.0, is_stream=True) is None and memory.get(key, 3.0, is_stream=False) is not None
-    assert memory.get(key, 20.0, is_stream=False) is None
+    assert memory.get(key, 21.0, is_stream=False) is None

@@ -15,7 +15,7 @@ from headgate.proxy.verdicts import Target
 
 from ....virtual_clock import run
 from .answers import chat, stream, texts_of
-from .stand import Ask, Origin, Stand
+from .stand import Ask, Origin, Stand, streamed
 
 
 def test_second_request_is_answered_from_memory() -> None:
@@ -223,6 +223,42 @@ def test_renewed_answer_takes_the_place_of_that_in_the_other_form() -> None:
         await stand.ask(Ask(fields=(("Cache-Control", "no-cache"),)), Origin((chat("new"),)))
         seen = await stand.ask(Ask(is_stream=True))
         assert (seen.verdict, texts_of(seen.body)) == ("hit", {0: "new"})
+
+    run(main())
+
+
+RENEWING = (("Cache-Control", "no-cache"),)
+
+
+@pytest.mark.parametrize(
+    ("renewing", "new"),
+    [
+        (Ask(fields=RENEWING), Origin((chat("new"),))),
+        (Ask(is_stream=True, fields=RENEWING), streamed(*stream("new", has_usage=True))),
+    ],
+)
+def test_answer_asked_for_before_the_stored_one_does_not_take_its_place(renewing: Ask, new: Origin) -> None:
+    async def main() -> None:
+        stand = Stand()
+        under_way = asyncio.create_task(stand.ask(Ask(), Origin(delay_s=2)))
+        await asyncio.sleep(1)
+        await stand.ask(renewing, new)
+        assert (await under_way).body == chat()
+        for is_stream in (False, True):
+            seen = await stand.ask(Ask(is_stream=is_stream))
+            assert seen.verdict == "hit" and b"new" in seen.body and b"hello" not in seen.body
+
+    run(main())
+
+
+def test_answer_asked_for_after_the_stored_one_takes_its_place() -> None:
+    async def main() -> None:
+        stand = Stand()
+        renewing = asyncio.create_task(stand.ask(Ask(fields=RENEWING), Origin(delay_s=2)))
+        await asyncio.sleep(1)
+        await stand.ask(Ask(fields=RENEWING), Origin((chat("new"),), delay_s=5))
+        await renewing
+        assert (await stand.ask(Ask())).body == chat("new")
 
     run(main())
 
