@@ -11,7 +11,7 @@ from .vary import Vary
 Pair = tuple[bytes, bytes]
 
 # What the interpreter needs beside the bytes themselves; measured, and held by a test.
-ENTRY_BYTES = 1450
+ENTRY_BYTES = 1482
 FIELD_BYTES = 136
 VARY_BYTES = 220
 
@@ -36,8 +36,9 @@ GONE_WHEN_STALE = Staleness()
 class Entry:
     """An answer with status, end-to-end fields and body, and how fresh it is.
 
-    `stored_at` is an instant of the loop's clock, at which the answer was `initial_age_s` old. `place` is the same for
-    answers to the same requests. Where it is so for others, by chance, the newer one takes the other's place: no harm.
+    `stored_at` is an instant of the loop's clock, at which the answer was `initial_age_s` old; it was asked for at
+    `asked_at`, or before all others. `place` is the same for answers to the same requests. Where it is so for others,
+    by chance, the newer one takes the other's place: no harm.
     """
 
     key: Key
@@ -49,6 +50,7 @@ class Entry:
     initial_age_s: float
     lifetime_s: float
     staleness: Staleness = GONE_WHEN_STALE
+    asked_at: float = float("-inf")
     place: int = field(init=False)
 
     def __post_init__(self) -> None:

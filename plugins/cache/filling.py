@@ -136,7 +136,7 @@ class Filling:
         return self._state is _State.TAKING
 
     def commit(self) -> None:
-        """Store the answer, unless it is cut or has grown stale on its way."""
+        """Store the answer, unless it is cut, has grown stale on its way, or was asked for before what is stored."""
         draft = self._draft
         if not self.is_taking or draft is None:
             self.discard()
@@ -146,6 +146,8 @@ class Filling:
         self._release()
         if not is_whole:
             self._end("cut", Landing.LEADERLESS)
+        elif self._shelf.memory.has_later(entry):
+            self._end("outdated", Landing.STORED)
         elif not entry.kept_until > now:
             self._refuse("stale", is_lasting=True)
         elif not self._shelf.memory.put(entry, now):
@@ -202,7 +204,9 @@ class Filling:
         self._room = policy.max_entry_bytes - head_bytes(wanted.key, vary, fields)
         if self._room < (self._length or 0):
             return "too-large"
-        self._draft = Entry(wanted.key, vary, response.status, fields, b"", now, age, lifetime, staleness)
+        self._draft = Entry(
+            wanted.key, vary, response.status, fields, b"", now, age, lifetime, staleness, wanted.asked_at
+        )
         return None
 
     def _is_lasting(self, reason: str, status: int) -> bool:

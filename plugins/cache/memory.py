@@ -97,6 +97,11 @@ class Memory:
             self._core.delete(entries[-1].place, Reason.SIZE)
         return True
 
+    def has_later(self, entry: Entry) -> bool:
+        """Whether `put` would replace an answer that was asked for later. Cost: linear in the variants of the key."""
+        others = self._by_key.get(entry.key, ())
+        return any(other.asked_at > entry.asked_at and is_overlapping(other.vary, entry.vary) for other in others)
+
     def holds(self, entry: Entry) -> bool:
         """Whether an entry is still there, and no newer one in its place."""
         return self._core.peek(entry.place) is entry

@@ -98,7 +98,8 @@ class Written:
         head = self.head
         fields = tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in head.fields)
         vary, age_s = tuple(head.vary), head.age_s + elapsed_s
-        return Entry(key, vary, head.status, fields, self.body, now, age_s, head.lifetime_s, Staleness(*head.staleness))
+        staleness, asked_at = Staleness(*head.staleness), now - age_s  # or later: its age counts what it took to come
+        return Entry(key, vary, head.status, fields, self.body, now, age_s, head.lifetime_s, staleness, asked_at)
 
 
 def write_answer(entry: Entry, seen: Seen, now: float, wall_s: float, kept_ms: int) -> bytes:

@@ -89,6 +89,30 @@ def test_304_does_not_declare_another_length_than_the_200() -> None:
     assert unmodified.field("content-length") in (None, "5")  # RFC 9110 §8.6
 
 
+def test_answer_is_not_replaced_by_one_that_was_under_way_before() -> None:
+    is_let_go = asyncio.Event()
+
+    async def script(call: Call) -> None:
+        name = "".join(call.fields("x-name"))
+        if name == "old":
+            await is_let_go.wait()
+        await call.answer(name.encode(), "200 OK", FRESH)
+
+    async def main() -> None:
+        async with upstream(script) as served, cached(served.url) as gate:
+            await fetch(gate.port, "GET", "/a")
+            anew = "Cache-Control: no-cache"
+            under_way = asyncio.create_task(fetch(gate.port, "GET", "/a", None, anew, "X-Name: old"))
+            await served.until(lambda: len(served.calls) == 2)
+            await fetch(gate.port, "GET", "/a", None, anew, "X-Name: new")
+            is_let_go.set()
+            assert (await under_way).body == b"old"
+            seen = await fetch(gate.port, "GET", "/a")
+            assert (seen.field("x-headgate-cache"), seen.body) == ("hit", b"new")
+
+    asyncio.run(main())
+
+
 def test_tenants_do_not_see_each_others_answers(tmp_path: Path) -> None:
     mine, theirs = new_key("test"), new_key("test")
     keys = [

@@ -26,7 +26,8 @@ def new_entry(
     vary = tuple((f"name-{n}", f"value-{number + n}") for n in range(num_vary)) if kind is None else (("kind", kind),)
     fields = tuple((b"X-Field-%d-%d" % (number, n), b"value %d" % (number + n)) for n in range(num_fields))
     staleness = Staleness(0.0 * number, 0.125 + number, 0.75 + number)  # floats of its own
-    return Entry(key, vary, 200, fields, bytes(body_bytes), number * 1.5, 0.5 + number, 61.5 + number, staleness)
+    times = number * 1.5, 0.5 + number, 61.5 + number
+    return Entry(key, vary, 200, fields, bytes(body_bytes), *times, staleness, 0.25 + number)
 
 
 def of_kind(kind: str) -> Selector:

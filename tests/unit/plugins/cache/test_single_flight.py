@@ -40,6 +40,60 @@ def test_followers_are_answered_from_the_leaders_fetch() -> None:
     run(main())
 
 
+RENEWING = Ask((("Cache-Control", "no-cache"),))
+
+
+def coming(body: bytes, **more: Any) -> Origin:
+    return Origin(pieces=(body, b"."), **more)
+
+
+@pytest.mark.parametrize("slow", [coming(b"old", delay_s=3.0), coming(b"old", gap_s=2.0)])
+@pytest.mark.parametrize("ask", [RENEWING, Ask()])
+def test_answer_asked_for_before_the_stored_one_does_not_take_its_place(ask: Ask, slow: Origin) -> None:
+    async def main() -> None:
+        stand = Stand(max_wait="1s")
+        if ask is RENEWING:
+            await stand.ask(Ask())
+        under_way = asyncio.create_task(stand.ask(ask, slow))
+        await asyncio.sleep(0.5)
+        await stand.ask(ask, coming(b"new"))  # by itself: it does not wait, or no longer
+        assert (await under_way).body == b"old."
+        seen = await stand.ask(Ask())
+        assert (seen.verdict, seen.body) == ("hit", b"new.")
+        shelf = stand.cache.shelf
+        assert (len(shelf.open), len(shelf.flights), shelf.memory.reserved_bytes) == (0, 0, 0)
+
+    run(main())
+
+
+def test_answer_asked_for_after_the_stored_one_takes_its_place() -> None:
+    async def main() -> None:
+        stand = Stand()
+        await stand.ask(Ask())
+        earlier = asyncio.create_task(stand.ask(RENEWING, coming(b"old", delay_s=2.0)))
+        await asyncio.sleep(1)
+        await stand.ask(RENEWING, coming(b"new", delay_s=5.0))
+        await earlier
+        assert (await stand.ask(Ask())).body == b"new."
+
+    run(main())
+
+
+def test_answer_asked_for_before_that_to_other_requests_is_stored_beside_it() -> None:
+    async def main() -> None:
+        stand, fields = Stand(), (("Cache-Control", "max-age=60"), ("Vary", "X-Kind"))
+        one, other = Ask((("X-Kind", "1"),)), Ask((("X-Kind", "2"),))
+        await stand.ask(other, Origin(fields))  # it is known from now on what differs
+        under_way = asyncio.create_task(stand.ask(one, Origin(fields, pieces=(b"1",), delay_s=2.0)))
+        await asyncio.sleep(1)
+        await stand.ask(Ask((*other.fields, *RENEWING.fields)), Origin(fields, pieces=(b"2",)))
+        await under_way
+        assert [(await stand.ask(each)).body for each in (one, other)] == [b"1", b"2"]
+        assert stand.num_forwarded == 3
+
+    run(main())
+
+
 def test_off_means_each_for_itself() -> None:
     async def main() -> None:
         stand = Stand(single_flight=False)

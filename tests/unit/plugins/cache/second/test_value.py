@@ -44,6 +44,7 @@ def test_what_was_written_is_read_again(stored: Entry, seen: Seen, wall_s: float
     assert parts(again) == parts(stored)
     assert again.stored_at == 77.0
     assert again.initial_age_s == pytest.approx(stored.age_s(now) + 2.0)
+    assert again.asked_at == 77.0 - again.initial_age_s
 
 
 @given(entries, generations)
