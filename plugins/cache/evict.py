@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 
 from .key import Key, Uri, uri_from
 
-_TAKEN = ("url", "prefix", "tenant", "all")
+_TAKEN = ("url", "prefix", "tenant", "route", "all")
 
 
 def meant_by(arguments: Mapping[str, str]) -> Callable[[Key], bool]:
     """Return whether an answer under a key is meant; every argument has to fit. Raises: ValueError.
 
     `url`: of exactly this URL. `prefix`: of all whose URL begins so; from `/` on, of every origin. `tenant`: of this
-    one's. `all=true`: of everybody.
+    one's. `route`: of this route. `all=true`: of everybody.
     """
     unknown = [name for name in arguments if name not in _TAKEN]
     if unknown or not arguments:
@@ -45,11 +45,15 @@ def _of_tenant(value: str) -> Callable[[Key], bool]:
     return lambda key: key.tenant == value
 
 
+def _of_route(value: str) -> Callable[[Key], bool]:
+    return lambda key: key.route == value
+
+
 def _of_all(value: str) -> Callable[[Key], bool]:
     return lambda key: True
 
 
-_TESTS = {"url": _of_url, "prefix": _of_prefix, "tenant": _of_tenant, "all": _of_all}
+_TESTS = {"url": _of_url, "prefix": _of_prefix, "tenant": _of_tenant, "route": _of_route, "all": _of_all}
 
 
 def _absolute(name: str, value: str) -> Uri:

@@ -14,6 +14,7 @@ from headgate.plugins.api_key import digest, new_key
 from ...http_client import Answer, client, fetch
 from ...running import WAIT_S, RunningGateway, gateway
 from ...upstream import Call, Upstream, upstream
+from ..proxy.test_health_checks import reload
 
 PEPPER = "a pepper of the tests"
 FRESH = "Cache-Control: max-age=60"
@@ -175,6 +176,36 @@ def test_answer_of_a_fallback_is_not_stored() -> None:
     assert asyncio.run(main()) == ["miss", "miss"]
 
 
+def test_answers_of_before_a_reload_that_leads_elsewhere_are_given_until_they_are_given_up() -> None:
+    async def other(call: Call) -> None:
+        await call.answer(b"other", "200 OK", FRESH)
+
+    async def main() -> None:
+        async with (
+            upstream(fresh) as first,
+            upstream(other) as second,
+            cached(first.url, second.url, admin=ADMIN, targets=["t0"]) as gate,
+        ):
+
+            async def ask() -> tuple[str | None, bytes]:
+                seen = await fetch(gate.port, "GET", "/a")
+                return seen.field("x-headgate-cache"), seen.body
+
+            assert await ask() == ("miss", b"hello")
+            config = json.loads(gate.config_path.read_text())
+            config["routes"][0]["targets"] = ["t1"]
+            await reload(gate, config, 2)
+            assert await ask() == ("hit", b"hello")
+            told = await fetch(gate.admin_port, "POST", "/plugins/cache/evict?route=all", None, BEARER)
+            assert json.loads(told.body) == {"evicted": 1}
+            assert await ask() == ("miss", b"other")
+            config["routes"][0] |= {"targets": ["t0"], "name": "all-2"}
+            await reload(gate, config, 3)
+            assert await ask() == ("miss", b"hello")
+
+    asyncio.run(main())
+
+
 def test_unsafe_request_removes_what_it_changed() -> None:
     async def main() -> int:
         async with upstream(fresh) as served, cached(served.url, stages={"response_head": []}) as gate:
@@ -267,5 +298,5 @@ def test_operator_gives_answers_up() -> None:
 
     refused, wrong_method, unclear, unknown, first, second = asyncio.run(main())
     assert [answer.status for answer in (refused, wrong_method, unclear, unknown)] == [401, 405, 422, 404]
-    assert json.loads(unclear.body)["detail"] == "expected at least one of url, prefix, tenant, all, got none"
+    assert json.loads(unclear.body)["detail"] == "expected at least one of url, prefix, tenant, route, all, got none"
     assert [json.loads(answer.body) for answer in (first, second)] == [{"evicted": 2}, {"evicted": 0}]
