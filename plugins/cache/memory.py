@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from ...ext.cache_core import CacheCore, Policy, Reason
+from .budget import Budget
 from .entry import Entry
 from .key import Key, Uri
 from .vary import Selector, is_overlapping
@@ -12,58 +13,28 @@ from .vary import Selector, is_overlapping
 _NEVER = float("-inf")  # an instant before all expiries
 
 
-class Memory:
-    """Entries and reserved bytes within one budget: `used_bytes` never exceeds `max_bytes`.
+class Memory(Budget[int, Entry]):
+    """Knows which entries belong to a key and to a URI.
 
-    The core keeps the budget and says who goes first; this knows which entries belong to a key and to a URI. A quarter
-    of the budget may be reserved for answers that are still being collected. Each key has at most `max_variants`
-    entries, the newest first, of which a request selects one at most.
+    Each key has at most `max_variants` entries, the newest first, of which a request selects one at most.
     """
 
-    __slots__ = ("_by_key", "_core", "_keys_of", "_left_before", "max_variants")
+    __slots__ = ("_by_key", "_keys_of", "_left_before", "max_variants")
 
     def __init__(self, max_bytes: int, max_variants: int, eviction: Policy) -> None:
+        super().__init__(CacheCore(max_bytes, eviction, self._forget))
         self.max_variants = max_variants
-        self._core: CacheCore[int, Entry] = CacheCore(max_bytes, eviction, self._forget)
         self._left_before = dict.fromkeys(Reason, 0)  # from the cores before this one
         self._by_key: dict[Key, list[Entry]] = {}
         self._keys_of: dict[Uri, set[Key]] = {}
-
-    def __len__(self) -> int:
-        return len(self._core)
 
     def __iter__(self) -> Iterator[Entry]:
         """Yield the entries, in the core's order."""
         return filter(None, map(self._core.peek, self._core))
 
-    @property
-    def eviction(self) -> Policy:
-        """Who goes first."""
-        return self._core.policy
-
-    @property
-    def max_bytes(self) -> int:
-        """The budget."""
-        return self._core.max_bytes
-
-    @property
-    def stored_bytes(self) -> int:
-        """The sizes of all entries together."""
-        return self._core.stored_bytes
-
-    @property
-    def reserved_bytes(self) -> int:
-        """What is set aside for answers that are being collected."""
-        return self._core.reserved_bytes
-
-    @property
-    def used_bytes(self) -> int:
-        """Stored and reserved bytes."""
-        return self._core.used_bytes
-
     def num_left(self, reason: Reason) -> int:
         """How many entries have left for `reason`."""
-        return self._left_before[reason] + self._core.num_left(reason)
+        return self._left_before[reason] + super().num_left(reason)
 
     def select(self, key: Key, selector: Selector) -> Entry | None:
         """Return the entry that a request selects. Cost: linear in the variants of the key."""
@@ -125,22 +96,12 @@ class Memory:
             self._core.delete(entry.place)
         return len(meant)
 
-    def reserve(self, size_bytes: int, now: float) -> bool:
-        """Set bytes aside for an answer that is being collected; False where too many are already."""
-        if self.reserved_bytes + size_bytes > self.max_bytes // 4:
-            return False
-        return self._core.reserve(size_bytes, now)
-
-    def release(self, size_bytes: int) -> None:
-        """Give reserved bytes back."""
-        self._core.release(size_bytes)
-
-    def resize(self, max_bytes: int, max_variants: int, eviction: Policy) -> None:
+    def rebound(self, max_bytes: int, max_variants: int, eviction: Policy) -> None:
         """Change the bounds and the order; what no longer fits is given up. Cost: linear in the entries."""
         self.max_variants = max_variants
         if eviction != self.eviction:
             self._reorder(eviction)
-        self._core.resize(max_bytes)
+        self.resize(max_bytes)
         for entries in list(self._by_key.values()):
             for entry in entries[max_variants:]:
                 self._core.delete(entry.place, Reason.SIZE)

@@ -97,7 +97,7 @@ class Cache:
 
     def _bound_shelf(self) -> None:
         config = self._config
-        self.shelf.memory.resize(config.max_bytes, config.max_variants, config.eviction)
+        self.shelf.memory.rebound(config.max_bytes, config.max_variants, config.eviction)
         self.shelf.flights.max_followers = config.max_followers
 
     def close(self) -> None:

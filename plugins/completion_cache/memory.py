@@ -5,50 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ...ext.cache_core import CacheCore, Policy, Reason
+from ..cache.budget import Budget
 from .entry import Entry, Key
 
 Place = tuple[bytes, bool]
 
 
-class Memory:
-    """Entries and reserved bytes within one budget: `used_bytes` never exceeds `max_bytes`.
+class Memory(Budget[Place, Entry]):
+    """`num_evictions` counts the calls of `evict`: what was asked for before one is not to be stored after it."""
 
-    A quarter of the budget may be reserved for answers that are still being collected. `num_evictions` counts the calls
-    of `evict`: what was asked for before one is not to be stored after it.
-    """
-
-    __slots__ = ("_core", "num_evictions")
+    __slots__ = ("num_evictions",)
 
     def __init__(self, max_bytes: int, eviction: Policy) -> None:
-        self._core: CacheCore[Place, Entry] = CacheCore(max_bytes, eviction)
+        super().__init__(CacheCore(max_bytes, eviction))
         self.num_evictions = 0
-
-    def __len__(self) -> int:
-        return len(self._core)
-
-    @property
-    def eviction(self) -> Policy:
-        """Which entries go first."""
-        return self._core.policy
-
-    @property
-    def max_bytes(self) -> int:
-        """The budget."""
-        return self._core.max_bytes
-
-    @property
-    def used_bytes(self) -> int:
-        """Stored and reserved bytes."""
-        return self._core.used_bytes
-
-    @property
-    def reserved_bytes(self) -> int:
-        """What is set aside for answers that are being collected."""
-        return self._core.reserved_bytes
-
-    def num_left(self, reason: Reason) -> int:
-        """How many entries have left for `reason`."""
-        return self._core.num_left(reason)
 
     def get(self, key: Key, now: float, *, is_stream: bool) -> Entry | None:
         """Return what is stored for a key in one form, however stale; that counts as a use."""
@@ -73,17 +43,3 @@ class Memory:
         for place in places:
             self._core.delete(place)
         return len(places)
-
-    def reserve(self, size_bytes: int, now: float) -> bool:
-        """Set bytes aside for an answer that is being collected; False where too many are already."""
-        if self.reserved_bytes + size_bytes > self.max_bytes // 4:
-            return False
-        return self._core.reserve(size_bytes, now)
-
-    def release(self, size_bytes: int) -> None:
-        """Give reserved bytes back."""
-        self._core.release(size_bytes)
-
-    def resize(self, max_bytes: int) -> None:
-        """Change the budget; what no longer fits is given up. Cost: linear in what leaves."""
-        self._core.resize(max_bytes)

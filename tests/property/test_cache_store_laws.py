@@ -90,7 +90,7 @@ class MemoryMachine(RuleBasedStateMachine):
     @precondition(lambda self: not self.reserved)
     @rule(max_bytes=st.integers(3_000, 20_000), max_variants=st.integers(1, 3))
     def resize(self, max_bytes: int, max_variants: int) -> None:
-        self.memory.resize(max_bytes, max_variants, "lru")
+        self.memory.rebound(max_bytes, max_variants, "lru")
         self.make_room(0)
         for key in KEYS:
             while self.cap_variants(key):
@@ -177,7 +177,7 @@ class IndexMachine(RuleBasedStateMachine):
 
     @rule(max_bytes=st.integers(3_000, 20_000), max_variants=st.integers(1, 3), eviction=st.sampled_from(POLICIES))
     def resize(self, max_bytes: int, max_variants: int, eviction: Policy) -> None:
-        self.memory.resize(max_bytes, max_variants, eviction)
+        self.memory.rebound(max_bytes, max_variants, eviction)
         assert self.memory.eviction == eviction
 
     @rule(size=st.integers(0, 2_000))

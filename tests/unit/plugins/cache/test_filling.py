@@ -99,7 +99,7 @@ def test_too_large_answer_is_let_go_at_the_piece_that_is_too_much(bench: Bench) 
 
 
 def test_answers_being_collected_share_a_quarter_of_the_budget(bench: Bench) -> None:
-    bench.shelf.memory.resize(64_000, 4, "s3fifo")
+    bench.shelf.memory.rebound(64_000, 4, "s3fifo")
     fillings = [bench.filling() for _ in range(3)]
     assert all(filling.begin(answer()) for filling in fillings)
     assert [filling.write(bytes(7_000)) for filling in fillings] == [True, True, False]
@@ -112,7 +112,7 @@ def test_answers_being_collected_share_a_quarter_of_the_budget(bench: Bench) -> 
 
 def test_collected_bytes_are_not_counted_twice(bench: Bench) -> None:
     memory = bench.shelf.memory
-    memory.resize(44_000, 4, "s3fifo")
+    memory.rebound(44_000, 4, "s3fifo")
     other = Entry(KEY._replace(route="other"), (), 200, (), bytes(22_000), bench.now, 0.0, 60.0)
     memory.put(other, bench.now)
     filling = bench.filling(max_entry_bytes=20_000)

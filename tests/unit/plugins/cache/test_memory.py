@@ -169,10 +169,10 @@ def test_another_order_keeps_the_entries_what_is_reserved_and_the_counts(policy:
         memory.put(new_entry(number), 0.0)
     assert memory.reserve(100, 0.0)
     entries, left = set(memory), memory.num_left(Reason.SIZE)
-    memory.resize(memory.max_bytes, 4, after)
+    memory.rebound(memory.max_bytes, 4, after)
     assert (set(memory), memory.eviction, memory.reserved_bytes) == (entries, after, 100)
     assert memory.num_left(Reason.SIZE) == left == 3
-    memory.resize(memory.max_bytes // 3, 4, policy)
+    memory.rebound(memory.max_bytes // 3, 4, policy)
     assert (len(memory), memory.num_left(Reason.SIZE)) == (1, 7)
     memory.release(100)
     assert [memory.newest(entry.key) for entry in memory] == list(memory)
