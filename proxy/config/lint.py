@@ -20,6 +20,7 @@ from .wording import Path, path_text, shown
 
 Finding = tuple[Path, str]
 MAX_COMPARED = 1000
+_HTTP_CACHE, _COMPLETION_CACHE = "cache", "completion_cache"
 
 
 def find_conflicts(data: Any, config: Config | None) -> Iterator[Finding]:
@@ -42,6 +43,7 @@ def find_doubts(config: Config) -> Iterator[Finding]:
     yield from _unused_clusters(config)
     yield from _unused_plugins(config)
     yield from _unused_options(config)
+    yield from _unreached_completions(config)
     yield from _unreached_models(config)
     yield from _exposed_secrets(config)
     yield from _idle_edits(config)
@@ -192,6 +194,19 @@ def _unused_options(config: Config) -> Iterator[Finding]:
         for name in route.plugins:
             if name not in used:
                 yield ("routes", place, "plugins", name), "the route has this plugin in no stage"
+
+
+def _unreached_completions(config: Config) -> Iterator[Finding]:
+    """Completions are asked for by POST: for each the HTTP cache answers, as such a request may change what it has."""
+    for place, route in enumerate(config.routes):
+        first = ""
+        for name in config.plugins_of(route).get("cache", ()):
+            use = config.plugins[name].use
+            if use == _HTTP_CACHE:
+                first = first or name
+            elif first and use == _COMPLETION_CACHE and getattr(route.plugins.get(name), "enabled", False):
+                message = f"`{first}` stands before it in the stage `cache` and answers for every POST"
+                yield ("routes", place, "plugins", name), f"{message}, wanted `{name}` before `{first}`"
 
 
 def _unreached_models(config: Config) -> Iterator[Finding]:

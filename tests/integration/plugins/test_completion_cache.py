@@ -6,6 +6,7 @@ import asyncio
 import json
 from typing import Any
 
+import pytest
 from openai import AsyncOpenAI
 
 from headgate.plugins.api_key import digest
@@ -168,6 +169,36 @@ def test_renewed_answer_is_not_replaced_by_one_that_was_under_way(way: str) -> N
             assert (await under_way).body == chat("old")
             seen = await fetch(gate.port, "POST", CHAT, asking())
             assert (seen.field("x-headgate-cache"), seen.body) == ("hit", chat("new"))
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("order", "posts", "is_page_kept"),
+    [
+        (["completion_cache", "cache"], ["miss", "hit"], True),
+        (["cache", "completion_cache"], ["bypass", "bypass"], False),
+    ],
+)
+def test_order_of_both_caches_says_which_of_them_sees_a_post(
+    order: list[str], posts: list[str], is_page_kept: bool
+) -> None:
+    async def script(call: Call) -> None:
+        if call.line.startswith("GET "):
+            await call.answer(b"page", "200 OK", "Cache-Control: max-age=60")
+        else:
+            await answer(call)
+
+    async def main() -> None:
+        both = {"plugins": {"cache": {}}, "stages": {"cache": order}}
+        async with upstream(script) as served, cached(served.url, **both) as gate:
+
+            async def told(method: str, body: bytes | None = None) -> str | None:
+                return (await fetch(gate.port, method, CHAT, body)).field("x-headgate-cache")
+
+            assert [await told("GET"), await told("GET")] == ["miss", "hit"]
+            assert [await told("POST", asking()), await told("POST", asking())] == posts
+            assert await told("GET") == ("hit" if is_page_kept else "miss")
 
     asyncio.run(main())
 
