@@ -227,7 +227,7 @@ class Cache:
             return self._hit(lookup, lookup.entry, behind)
         if flights.is_marked(key, now):
             return self._miss(lookup, None)
-        if lookup.why == "request" or not self._config.single_flight:
+        if lookup.why == "request" or "no-cache" in lookup.asked.directives or not self._config.single_flight:
             return self._miss(lookup, None) if self._second is None else Search(None)
         flight = flights.of(key)
         if flight is None:

@@ -299,6 +299,20 @@ def test_requests_that_want_a_new_answer_do_not_wait() -> None:
     run(main())
 
 
+def test_request_that_wants_a_new_answer_does_not_wait_for_one_asked_for_before() -> None:
+    async def main() -> None:
+        stand = Stand(max_wait="5s")
+        under_way = asyncio.create_task(stand.ask(Ask(), coming(b"old", delay_s=3.0)))
+        await asyncio.sleep(0.5)
+        begun_at = asyncio.get_running_loop().time()
+        assert (await stand.ask(RENEWING, coming(b"new"))).body == b"new."
+        assert asyncio.get_running_loop().time() - begun_at < 1
+        await under_way
+        assert stand.num_forwarded == 2
+
+    run(main())
+
+
 def test_change_during_the_fetch_sends_a_follower_again() -> None:
     async def main() -> None:
         stand = Stand()
