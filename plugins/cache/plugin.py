@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -22,6 +21,7 @@ from .entry import Entry
 from .evict import meant_by, uri_meant
 from .filling import Filling, Wanted, policy_of
 from .flight import Flight, Flights, Landing
+from .in_force import InForce
 from .key import key_of, related_uris, uri_of
 from .lookup import Lookup, Search
 from .memory import Memory
@@ -64,7 +64,7 @@ class Cache:
         told = "What the second level was asked and told."
         self._second_total = Counter("headgate_cache_second", told, ("plugin", "operation", "result"))
         self._second: Second | None = None
-        self._is_closed = False
+        self._in_force = InForce()
 
     @hookimpl
     def headgate_configure(self, setup: Setup) -> None:
@@ -76,24 +76,17 @@ class Cache:
         previous = setup.previous if isinstance(setup.previous, Cache) else None
         if previous is not None:
             self.shelf = previous.shelf
-            self._once_in_force(self._bound_shelf)
+            self._in_force.once(self._bound_shelf)
         if self._config.second is not None:
             from .second.opening import bounds_of, is_serving, open_second  # needs redis-py, as nothing else here does
 
             own, their = self._config, None if previous is None else previous._config
             known = None if previous is None else previous._second
             self._second = open_second(own, their, known, self.shelf.wall, self._note_second)
-            self._once_in_force(partial(self._second.serve, bounds_of(own), self._note_second))
+            self._in_force.once(partial(self._second.serve, bounds_of(own), self._note_second))
             self.shelf.seconds.append(self._second)
             if is_serving():
                 self._second.listen(self.shelf.forget)
-
-    def _once_in_force(self, step: Callable[[], None]) -> None:
-        """Take a step that the instance before would notice as well: should the configuration be refused, never."""
-        try:
-            asyncio.get_running_loop().call_soon(lambda: None if self._is_closed else step())
-        except RuntimeError:  # nobody serves yet
-            step()
 
     def _bound_shelf(self) -> None:
         config = self._config
@@ -102,7 +95,7 @@ class Cache:
 
     def close(self) -> None:
         """End with the gateway, or the configuration; the latter may have been refused."""
-        self._is_closed = True
+        self._in_force.close()
         if self._second is not None and self._second in self.shelf.seconds:
             self.shelf.seconds.remove(self._second)
             self._second.close()

@@ -15,6 +15,7 @@ from ...proxy.observe.metrics import Gauge, Registry
 from ...proxy.verdicts import Hit, Miss
 from ..cache import answers
 from ..cache.directives import Directives, parse_directives
+from ..cache.in_force import InForce
 from .asked import PassedByError, read_asked
 from .config import CompletionCacheConfig, CompletionCacheRouteOptions
 from .entry import Content, Entry, Pair
@@ -41,6 +42,7 @@ class CompletionCache:
         self._config = config
         self._name = "completion_cache"
         self.shelf = Shelf(Memory(config.max_bytes, config.eviction), Flights())
+        self._in_force = InForce()
 
     @hookimpl
     def headgate_configure(self, setup: Setup) -> None:
@@ -49,7 +51,11 @@ class CompletionCache:
         previous = setup.previous
         if isinstance(previous, CompletionCache) and previous.shelf.memory.eviction == self._config.eviction:
             self.shelf = previous.shelf
-            self.shelf.memory.resize(self._config.max_bytes)
+            self._in_force.once(partial(self.shelf.memory.resize, self._config.max_bytes))
+
+    def close(self) -> None:
+        """End with the gateway, or the configuration; the latter may have been refused."""
+        self._in_force.close()
 
     @hookimpl
     def headgate_metrics(self, registry: Registry) -> None:
