@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Awaitable
 from http import HTTPStatus
 
@@ -24,7 +25,6 @@ from .observe.observer import Observer
 from .observe.tracing import new_request_id
 from .outliving import SharedAsk, outlive
 from .pipeline import Pipeline
-from .plugin_close import close_plugin
 from .record import Record
 from .relay import Relay, close_body
 from .snapshot import RouteProgram, Snapshot
@@ -39,6 +39,7 @@ class Gateway:
 
     def __init__(self, snapshot: Snapshot, observer: Observer) -> None:
         self.snapshot = snapshot
+        self.older = deque[Snapshot]()  # not closed yet; one for each reload since the oldest exchange under way
         self.observer = observer
         self.is_draining = False
         self._date = DateLine()
@@ -67,12 +68,21 @@ class Gateway:
         return b"%b%bContent-Length: %d\r\n\r\n%b" % (head, lines, len(body), body)
 
     async def close(self) -> None:
-        """Close clusters and plugins of the snapshot in force, and the access log."""
-        for cluster in self.snapshot.clusters.values():
-            cluster.close()
-        for name, instance in self.snapshot.instances.items():
-            close_plugin(name, instance)
+        """Close clusters and plugins of every snapshot that is left, the oldest first, and the access log."""
+        while self.older:
+            self.close_oldest()
+        self.snapshot.close()
         self.observer.access_log.close()
+
+    def replace(self, snapshot: Snapshot) -> None:
+        """Put another snapshot in force. The one before is kept, to be closed."""
+        self.older.append(self.snapshot)
+        self.snapshot = snapshot
+
+    def close_oldest(self) -> None:
+        """Close what the oldest snapshot used and the one after it does not."""
+        oldest = self.older.popleft()
+        oldest.close(self.older[0] if self.older else self.snapshot)
 
     def date(self) -> bytes:
         """Return the value of the Date field for now."""

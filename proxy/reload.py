@@ -11,10 +11,8 @@ from .config.problems import ConfigErrors
 from .config.schema import Config
 from .gateway import Gateway
 from .observe.metrics import Registry
-from .plugin_close import close_plugin
 from .plugin_error import PluginError
 from .plugin_types import PluginTypes
-from .snapshot import Snapshot
 from .tasks import spawn
 
 _log = logging.getLogger("headgate")
@@ -38,7 +36,7 @@ class Reloader:
         self._lock = asyncio.Lock()
         self.last_error: str | None = None
         self.tell_others: Callable[[], None] | None = None  # of several workers
-        self._retiring: asyncio.Task[None] | None = None
+        self.retiring: asyncio.Task[None] | None = None  # closes what is old
 
     async def reload_all(self) -> int:
         """Reload here, and then in every other worker. Raises: ReloadError; then in none."""
@@ -57,11 +55,12 @@ class Reloader:
             except (ConfigErrors, PluginError, OSError, ReloadError) as error:
                 self.last_error = str(error)
                 raise ReloadError(str(error)) from error
-            old, self._gateway.snapshot = self._gateway.snapshot, snapshot
+            self._gateway.replace(snapshot)
             snapshot.start(asyncio.get_running_loop())
             self.last_error = None
             self._gateway.observer.reloaded(snapshot.version)
-            self._retiring = spawn(self._retire(old, snapshot, self._retiring), "retire a snapshot")
+            if self.retiring is None or self.retiring.done():
+                self.retiring = spawn(self._retire(), "retire snapshots")
             return snapshot.version
 
     async def reload_logged(self) -> None:
@@ -78,20 +77,14 @@ class Reloader:
         if changed:
             raise ReloadError(f"{', '.join(changed)}: fixed while the gateway runs, restart it to change them")
 
-    async def _retire(self, old: Snapshot, new: Snapshot, before: asyncio.Task[None] | None) -> None:
-        """Close what only the old snapshot used, once its last exchange has ended, and that of every one before it.
+    async def _retire(self) -> None:
+        """Close what only old snapshots used, each once its last exchange has ended, and that of every one before it.
 
-        What an older one used, and the old one went on with, is still in use by the exchanges of the older one.
+        What an older one used, and the next one went on with, is still in use by the exchanges of the older one.
         """
-        if before is not None:
-            await asyncio.wait((before,))
-        while old.num_exchanges:  # noqa: ASYNC110 - an event would cost every exchange; a reload is rare
-            await asyncio.sleep(_RETIRE_POLL_S)
-        kept_clusters = {id(cluster) for cluster in new.clusters.values()}
-        for cluster in old.clusters.values():
-            if id(cluster) not in kept_clusters:
-                cluster.close()
-        kept = {id(instance) for instance in new.instances.values()}
-        for name, instance in old.instances.items():
-            if id(instance) not in kept:
-                close_plugin(name, instance)
+        older = self._gateway.older  # emptied by the gateway itself where that closes first
+        while older:
+            if older[0].num_exchanges:  # to wait for an event would cost every exchange; a reload is rare
+                await asyncio.sleep(_RETIRE_POLL_S)
+            else:
+                self._gateway.close_oldest()

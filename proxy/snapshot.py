@@ -18,6 +18,7 @@ from .exchange.exchange import RouteView
 from .exchange.fields import Fields
 from .exchange.message import Request
 from .exchange.plan import IDEMPOTENT, FallbackRule, HedgeRule, HoldRule, RetryRule
+from .plugin_close import close_plugin
 from .stages import Chain
 from .upstream.cluster import Cluster
 from .verdicts import Target
@@ -133,6 +134,18 @@ class Snapshot:
         """Begin what clusters do by themselves. Harmless for those that were carried over, which go on."""
         for cluster in self.clusters.values():
             cluster.start(loop)
+
+    def close(self, follower: Snapshot | None = None) -> None:
+        """Close its clusters and plugins, but for those that the one after it goes on with."""
+        kept = set[int]()
+        if follower is not None:
+            kept = {id(each) for each in (*follower.clusters.values(), *follower.instances.values())}
+        for cluster in self.clusters.values():
+            if id(cluster) not in kept:
+                cluster.close()
+        for name, instance in self.instances.items():
+            if id(instance) not in kept:
+                close_plugin(name, instance)
 
     def match(self, request: Request) -> tuple[RouteProgram, Mapping[str, str]]:
         """Return the route of a request and its path parameters. Raises: GatewayError 400, 404 or 405."""
