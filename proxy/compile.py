@@ -47,18 +47,36 @@ _SHAPING = ("route", "request", "aggregate")  # stages
 
 def try_plugins(config: Config, types: PluginTypes) -> None:
     """Make every plugin of a configuration and close it again. Raises: PluginError."""
-    infos = {name: ModelInfo(tuple(model.aliases), model.owned_by) for name, model in config.models.items()}
     registry = Registry()
     Observer(registry, AccessLog("off"))  # no plugin may have the name of one of its metrics
-    for name, instance in _instances(config, types, registry, infos, None).items():
-        close_plugin(name, instance)
+    made = dict[str, Any]()
+    try:
+        _instances(config, types, registry, None, made)
+    finally:
+        _close(made)
 
 
 def build(config: Config, types: PluginTypes, registry: Registry, previous: Snapshot | None = None) -> Snapshot:
-    """Return the snapshot of `config`. Raises: PluginError; then `previous` stays in force, untouched."""
-    models = {name: model.to_groups() for name, model in config.models.items()}
-    infos = {name: ModelInfo(tuple(model.aliases), model.owned_by) for name, model in config.models.items()}
-    instances = _instances(config, types, registry, infos, previous)
+    """Return the snapshot of `config`. Raises: PluginError, OSError; then `previous` stays in force, untouched.
+
+    Whatever it raises, it has closed the plugins that it made.
+    """
+    made = dict[str, Any]()
+    try:
+        return _snapshot(config, _instances(config, types, registry, previous, made), types, registry, previous)
+    except BaseException:
+        _close(made)
+        raise
+
+
+def _close(made: Mapping[str, Any]) -> None:
+    for name, instance in made.items():
+        close_plugin(name, instance)
+
+
+def _snapshot(
+    config: Config, instances: dict[str, Any], types: PluginTypes, registry: Registry, previous: Snapshot | None
+) -> Snapshot:
     failures = registry.register(count_of_failures())
     hooks = {name: _guarded_hooks(name, instance, config, failures) for name, instance in instances.items()}
     programs = tuple(_program(route, config, hooks) for route in config.routes)
@@ -70,7 +88,7 @@ def build(config: Config, types: PluginTypes, registry: Registry, previous: Snap
         table=RouteTable([route.to_spec() for route in config.routes]),
         clusters=_clusters(config, previous, types.counting.num_workers),
         instances=instances,
-        models=models,
+        models={name: model.to_groups() for name, model in config.models.items()},
         draw=_draw(programs, seconds, config.observe.time_hooks_every),
     )
 
@@ -84,26 +102,19 @@ def _draw(programs: tuple[RouteProgram, ...], seconds: Histogram, every: int) ->
 
 
 def _instances(
-    config: Config,
-    types: PluginTypes,
-    registry: Registry,
-    infos: Mapping[str, ModelInfo],
-    previous: Snapshot | None,
+    config: Config, types: PluginTypes, registry: Registry, previous: Snapshot | None, made: dict[str, Any]
 ) -> dict[str, Any]:
-    instances, made = dict[str, Any](), dict[str, Any]()
-    try:
-        for name, settings in config.plugins.items():
-            old = previous.instances.get(name) if previous else None
-            if old is not None and previous is not None and _is_unchanged(name, old, config, previous):
-                instances[name] = old  # told nothing anew: should the rest be refused, it still serves the old snapshot
-            else:
-                kind = types.get(settings.use)
-                instances[name] = made[name] = instance = make(kind, settings.settings)
-                _set_up(instance, kind, Setup(name, old, infos, types.counting), registry)
-    except PluginError:
-        for name, instance in made.items():
-            close_plugin(name, instance)
-        raise
+    """Return the plugins of `config`. Those that are new are put into `made`, too, each before it can fail."""
+    infos = {name: ModelInfo(tuple(model.aliases), model.owned_by) for name, model in config.models.items()}
+    instances = dict[str, Any]()
+    for name, settings in config.plugins.items():
+        old = previous.instances.get(name) if previous else None
+        if old is not None and previous is not None and _is_unchanged(name, old, config, previous):
+            instances[name] = old  # told nothing anew: should the rest be refused, it still serves the old snapshot
+        else:
+            kind = types.get(settings.use)
+            instances[name] = made[name] = instance = make(kind, settings.settings)
+            _set_up(instance, kind, Setup(name, old, infos, types.counting), registry)
     return instances
 
 
@@ -120,7 +131,7 @@ def _set_up(instance: Any, kind: PluginType, setup: Setup, registry: Registry) -
             instance.headgate_configure(setup)
         if hasattr(instance, "headgate_metrics"):
             instance.headgate_metrics(registry)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(f"plugin `{setup.name}` ({kind.origin}): refused its configuration: {told(error)}") from error
 
 

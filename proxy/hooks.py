@@ -101,7 +101,7 @@ def make(kind: PluginType, settings: BaseModel | None) -> object:
     """Make an instance. Raises: PluginError where the constructor fails."""
     try:
         return kind.cls(settings) if kind.config is not None else kind.cls()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(f"plugin `{kind.name}` ({kind.origin}): could not be made: {told(error)}") from error
 
 

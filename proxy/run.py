@@ -57,7 +57,11 @@ async def _run(read: Read | None, config: Config, types: PluginTypes, inherited:
     register_gauges(registry, lambda: gateway.snapshot.clusters, asyncio.get_running_loop().time)
     reloader = Reloader(gateway, read, types, registry) if read is not None else None
     server = Server(gateway, reloader, types.counting, inherited)
-    await server.start(config)
+    try:
+        await server.start(config)
+    except BaseException:  # it never serves, so that nothing drains it
+        await gateway.close()
+        raise
     gateway.snapshot.start(asyncio.get_running_loop())
     if inherited is None:
         _announce(server, config)

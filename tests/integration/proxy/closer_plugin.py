@@ -1,8 +1,9 @@
-"""A plugin that writes down when it begins, what it logs, and when it is closed, each with its number."""
+"""A plugin that writes down when it begins, what it logs, and when it is closed, each with its number. 13 gives up."""
 
 from __future__ import annotations
 
 import os
+import sys
 
 from pydantic import BaseModel
 
@@ -21,6 +22,8 @@ class Closer:
     @hookimpl
     def headgate_configure(self, setup: Setup) -> None:
         self._note("begins")
+        if self._number == 13:
+            sys.exit("an unlucky number")
 
     @hookimpl
     def headgate_log(self, exchange: Exchange, outcome: Outcome) -> None:

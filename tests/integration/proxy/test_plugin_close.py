@@ -1,9 +1,14 @@
-"""Whatever begins is closed once: after its last exchange, or at the end."""
+"""Whatever begins is closed once: after its last exchange, at the end, or at once where it never gets to serve."""
 
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import signal
+import socket
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -77,3 +82,45 @@ def test_at_shutdown_plugins_of_older_configurations_are_closed_too(site: Path) 
         assert notes(site).index("1 logs 503") < notes(site).index("1 closes") < notes(site).index("2 closes")
 
     asyncio.run(main())
+
+
+def test_a_reload_that_is_refused_closes_what_it_made_and_nothing_else(site: Path) -> None:
+    async def main() -> None:
+        async def ok(call: Call) -> None:
+            await call.answer()
+
+        async with upstream(ok) as served:
+            base = plain(served.url)
+            async with serving(site, base | closers(1)) as gate:
+                refused = await reload(gate, base | closers(1, 2, 13))
+                assert refused.status == 422
+                assert "refused its configuration: SystemExit: an unlucky number" in refused.json()["detail"]
+                assert notes(site) == ["1 begins", "2 begins", "13 begins", "2 closes", "13 closes"]
+                assert (await fetch(gate.port)).status == 200
+        assert notes(site)[5:] == ["1 logs 200", "1 closes"]
+
+    asyncio.run(main())
+
+
+def started(site: Path, config: str) -> subprocess.CompletedProcess[str]:
+    """Start a gateway that cannot serve."""
+    path = site / "gateway.yaml"
+    path.write_text(config)
+    environment = {**os.environ, "PYTHONPATH": str(site), "NOTES": str(notes_of(site)), "TOKEN": TOKEN.split()[-1]}
+    command = [sys.executable, "-m", "headgate.proxy", "serve", str(path)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=50, check=False)
+
+
+def test_a_start_that_is_refused_closes_what_was_made(site: Path) -> None:
+    ended = started(site, json.dumps(plain("http://127.0.0.1:1") | closers(1, 13)))
+    assert (ended.returncode, "an unlucky number" in ended.stderr, "Traceback" in ended.stderr) == (2, True, False)
+    assert notes(site) == ["1 begins", "13 begins", "1 closes", "13 closes"]
+
+
+def test_a_gateway_that_cannot_listen_closes_what_was_made(site: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = {"address": f"127.0.0.1:{taken.getsockname()[1]}"}
+        config = plain("http://127.0.0.1:1") | closers(1, listeners=[address])
+        ended = started(site, json.dumps(config))
+    assert (ended.returncode, "cannot listen on" in ended.stderr) == (1, True)
+    assert notes(site) == ["1 begins", "1 closes"]
