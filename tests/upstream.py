@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -100,7 +101,9 @@ async def upstream(script: Script) -> AsyncIterator[Upstream]:
 
 @contextlib.asynccontextmanager
 async def raw_server(
-    serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], limit: int = 1 << 20
+    serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+    limit: int = 1 << 20,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[int]:
     """Serve connections on a free port of loopback; those still open at the end are cancelled and closed."""
     tasks: set[asyncio.Task[None]] = set()
@@ -117,7 +120,7 @@ async def raw_server(
             tasks.discard(task)
             writer.transport.abort() if task.cancelling() else writer.close()
 
-    server = await asyncio.start_server(tracked, "127.0.0.1", 0, limit=limit)
+    server = await asyncio.start_server(tracked, "127.0.0.1", 0, limit=limit, ssl=tls)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:

@@ -69,25 +69,41 @@ def test_a_module_of_that_name_from_elsewhere_is_refused(tmp_path: Path) -> None
     assert told.startswith("refused expected a file as pinned with greeting 1.2") and "first" in told
 
 
+# Plants what Python keeps beside a source: of other code, and it says that it fits.
+PLANT = """
+import marshal
+from importlib.util import MAGIC_NUMBER, cache_from_source, source_hash
+source = base / "greeting" / "__init__.py"
+stat, flags = source.stat(), FLAGS
+fits = source_hash(source.read_bytes()) if flags else b"".join(
+    int(number).to_bytes(4, "little") for number in (stat.st_mtime, stat.st_size)
+)
+code = marshal.dumps(compile("WORD = 'enemy'", str(source), "exec"))
+planted = Path(cache_from_source(str(source)))
+planted.parent.mkdir(exist_ok=True)
+planted.write_bytes(MAGIC_NUMBER + flags.to_bytes(4, "little") + fits + code)
+"""
+BY_TIME, BY_HASH_UNCHECKED, BY_HASH = 0b00, 0b01, 0b11
+
+
+@pytest.mark.parametrize("flags", [BY_TIME, BY_HASH_UNCHECKED, BY_HASH])
 @pytest.mark.parametrize("is_held", [False, True])
-def test_what_python_has_compiled_is_not_believed(tmp_path: Path, is_held: bool) -> None:
-    """Its time and size are those of the source: Python by itself runs it."""
+def test_what_python_has_compiled_is_not_believed(tmp_path: Path, is_held: bool, flags: int) -> None:
+    """Its time and size, or its hash, are those of the source: Python by itself runs it."""
     install(tmp_path, MANY)
-    source = tmp_path / "greeting" / "__init__.py"
-    plant = (
-        "import os, py_compile\n"
-        "source = base / 'greeting' / '__init__.py'\n"
-        "whole, stat = source.read_bytes(), source.stat()\n"
-        "source.write_bytes(whole.replace(b'hello', b'enemy'))\n"
-        "os.utime(source, ns=(stat.st_atime_ns, stat.st_mtime_ns))\n"
-        "py_compile.compile(str(source))\n"
-        "source.write_bytes(whole)\n"
-        "os.utime(source, ns=(stat.st_atime_ns, stat.st_mtime_ns))\n"
-    )
+    plant = PLANT.replace("FLAGS", str(flags))
     assert imported(tmp_path, meanwhile=plant + ("" if is_held else "finder.hold([])")) == (
         "got hello" if is_held else "got enemy"
     )
-    assert source.read_bytes() == FILES["greeting/__init__.py"]
+    assert (tmp_path / "greeting" / "__init__.py").read_bytes() == FILES["greeting/__init__.py"]
+
+
+def test_nothing_compiled_is_kept_or_changed(tmp_path: Path) -> None:
+    """What Python would keep there is not written, and what is there stays as it is."""
+    install(tmp_path, MANY)
+    assert imported(tmp_path, "greeting.later", PLANT.replace("FLAGS", "0")) == "got later"
+    (kept,) = (tmp_path / "greeting" / "__pycache__").iterdir()
+    assert b"enemy" in kept.read_bytes()
 
 
 def test_what_others_own_is_theirs(tmp_path: Path) -> None:
