@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import math
 from collections.abc import Callable
 from contextvars import Context
@@ -17,6 +18,7 @@ from .link import CONNECT_S
 from .outbox import Forgotten
 
 _RETRIES_S = (1.0, 2.0, 5.0, 10.0)
+_log = logging.getLogger("headgate.plugins.cache")
 
 
 class Ear:
@@ -33,7 +35,6 @@ class Ear:
         self._own = own
         self._forget = forget
         self._task: asyncio.Task[None] | None = None
-        self._num_failures = 0
 
     def begin(self) -> None:
         """Listen from now on. To be called in a running loop, once."""
@@ -45,26 +46,33 @@ class Ear:
             self._task.cancel()
 
     async def _listen(self) -> None:
+        loop = asyncio.get_running_loop()
+        num_failures = 0
         while True:  # to the end of the plugin; every turn waits
-            connection = self._connect()
+            began_at = loop.time()
             try:
-                await self._hear(connection)
+                await self._hear()
             except (RedisError, OSError, TimeoutError):
-                self._num_failures += 1  # the other connection tells what is wrong
-            finally:
-                await connection.disconnect(nowait=True)
-            await asyncio.sleep(_RETRIES_S[min(self._num_failures, len(_RETRIES_S)) - 1])
+                pass  # the other connection tells what is wrong
+            except Exception as error:  # redis-py raises anything for what it cannot read
+                _log.error("cache: what is forgotten by others is not heard for a while: %r", error)
+            if loop.time() - began_at > _RETRIES_S[-1]:
+                num_failures = 0  # it listened
+            await asyncio.sleep(_RETRIES_S[min(num_failures, len(_RETRIES_S) - 1)])
+            num_failures += 1
 
-    async def _hear(self, connection: AbstractConnection) -> None:
-        async with asyncio.timeout(CONNECT_S):
-            await connection.connect_check_health(check_health=False)
-            await connection.send_command("SUBSCRIBE", self._channel, check_health=False)
-        while True:  # to the end of the connection; waits with every turn
-            told = await connection.read_response(timeout=math.inf)
-            if isinstance(told, list) and len(told) == 3 and told[0] == b"message":
-                self._take(told[2])
-            else:
-                self._num_failures = 0  # it listens
+    async def _hear(self) -> None:
+        connection = self._connect()
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                await connection.connect_check_health(check_health=False)
+                await connection.send_command("SUBSCRIBE", self._channel, check_health=False)
+            while True:  # to the end of the connection; waits with every turn
+                told = await connection.read_response(timeout=math.inf)
+                if isinstance(told, list) and len(told) == 3 and told[0] == b"message":
+                    self._take(told[2])
+        finally:
+            await connection.disconnect(nowait=True)
 
     def _take(self, message: bytes) -> None:
         said = read_message(message)

@@ -6,11 +6,14 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
+
+from headgate.plugins.cache.second.ear import write_message
 
 from ...http_client import client, fetch
 from ...running import RunningGateway, gateway, plain
@@ -41,12 +44,12 @@ async def caching(second: dict[str, Any], **environment: Any) -> AsyncIterator[R
             yield gate
 
 
-async def looks(gate: RunningGateway) -> dict[str, int]:
-    """How often the second level was looked at, by what came of it."""
+async def looks(gate: RunningGateway, operation: str = "look") -> dict[str, int]:
+    """How often the second level was looked at, or something else, by what came of it."""
     shown = await fetch(gate.admin_port, "GET", "/metrics", None, TOKEN)
     found = {}
     for line in shown.body.decode().splitlines():
-        if line.startswith("headgate_cache_second_total{") and 'operation="look"' in line:
+        if line.startswith("headgate_cache_second_total{") and f'operation="{operation}"' in line:
             found[line.partition('result="')[2].partition('"')[0]] = int(float(line.rpartition(" ")[2]))
     return found
 
@@ -138,6 +141,40 @@ def test_one_that_is_silent_at_first_is_asked_again_later_and_then_for_everythin
             after = await looks(gate)
             assert (after["miss"] - before["miss"], after["paused"]) == (10, before["paused"])
             await gate.until(lambda: any("answers again" in line for line in gate.complaints))
+
+    asyncio.run(main())
+
+
+@dataclass
+class Channel:
+    """Listeners are answered so, one after the other, and then as they should be, with a message."""
+
+    answers: list[bytes]
+    asked_at: list[float] = field(default_factory=list)
+
+    async def __call__(self, words: Words) -> bytes:
+        if words[0] != b"SUBSCRIBE":
+            return heard(words)
+        self.asked_at.append(asyncio.get_running_loop().time())
+        if self.answers:
+            return self.answers.pop(0)
+        said = [b"message", words[1], write_message("another", None)]
+        return heard(words) + b"*3\r\n" + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in said)
+
+
+LISTENING = b"*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n"
+
+
+@pytest.mark.parametrize("answer", [b"*five\r\n", LISTENING + b"*five\r\n", b"$nothing\r\n", b"HTTP/1.1 400\r\n\r\n"])
+def test_who_listens_goes_on_after_what_nobody_can_read_and_waits_longer_each_time(answer: bytes) -> None:
+    async def main() -> None:
+        channel = Channel([answer] * 2)
+        async with raw_redis(channel) as redis, caching(url_of(redis)) as gate:
+            async with asyncio.timeout(BOUND_S):
+                while await looks(gate, "hear") != {"forgotten": 1}:
+                    pass  # every turn asks
+        first, second, third = channel.asked_at
+        assert 0.9 <= second - first < third - second
 
     asyncio.run(main())
 
