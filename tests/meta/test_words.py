@@ -19,6 +19,7 @@ CATCH_ALL = (
     ("plugins/aggregate/scorers.py", 1, "a plugin's code: a scorer of others"),
     ("plugins/api_key/key_source.py", 1, "supervision: keys must go on being looked at"),
     ("plugins/cache/second/ear.py", 1, "supervision: it must go on listening"),
+    ("plugins/cache/second/link.py", 2, "redis-py raises nothing narrower for what it cannot read"),
     ("plugins/testing/law_machine.py", 1, "noted, and held against the plugin, before the core swallows it"),
     ("plugins/prompt_guard/plugin.py", 1, "its stage fails open, and a guard that breaks must not"),
     ("proxy/admin_calls.py", 1, "supervision: the call ends with a 500 and its log line"),

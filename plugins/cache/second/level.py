@@ -23,6 +23,7 @@ from .value import Seen, Written, is_sound, read_answer, read_names, write_answe
 
 WRITE_S = 5.0
 _LOG_EVERY_S = 60.0
+_MAX_DIGITS = 19  # of a time
 _BREAKER = BreakerSettings(failures=3, probes_s=(1.0, 2.0, 5.0, 10.0), ramp=())
 _log = logging.getLogger("headgate.plugins.cache")
 T = TypeVar("T")
@@ -212,8 +213,11 @@ class Second:
 
     async def _read(self, uri: Uri, name: bytes) -> tuple[Seen, bytes, int]:
         asked = (LOOK, 3, self._names.all, self._names.uri(uri), name, self.bounds.max_entry_bytes, _generation())
-        everything, own, at_s, value, left_ms = await self._link.ask("EVAL", *asked)
-        return Seen(everything, own, int(at_s)), value, left_ms
+        match await self._link.ask("EVAL", *asked):
+            case [bytes() as everything, bytes() as own, bytes() as at_s, bytes() as value, int() as left_ms]:
+                if at_s.isdigit() and len(at_s) <= _MAX_DIGITS:
+                    return Seen(everything, own, int(at_s)), value, left_ms
+        raise LinkError("it answers what is no answer to that")
 
     def _aged(self, key: Key, written: Written, left_ms: int) -> Entry | None:
         """Return what was written, as old as the instances' clocks or that of Redis say: whichever is more."""

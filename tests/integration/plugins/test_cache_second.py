@@ -18,7 +18,7 @@ from headgate.plugins.cache.second.ear import write_message
 from ...http_client import client, fetch
 from ...running import RunningGateway, gateway, plain
 from ...upstream import Call, raw_server, upstream
-from .raw_redis import RawRedis, Words, empty, heard, raw_redis
+from .raw_redis import DONE, RawRedis, Words, empty, heard, is_look, raw_redis
 
 NUM_FAILURES = 3  # after so many it is left alone
 TIMEOUT_S = 0.4
@@ -95,7 +95,19 @@ async def no_answer(words: Words) -> bytes:
     return b"HTTP/1.1 400 Bad Request\r\n\r\n"
 
 
-@pytest.mark.parametrize("answer", [slowly, never, hanging_up, no_answer])
+async def no_number(words: Words) -> bytes:
+    return b"*five\r\n"
+
+
+async def no_five(words: Words) -> bytes:
+    return DONE if is_look(words) else heard(words)
+
+
+async def no_time(words: Words) -> bytes:
+    return b"*5\r\n$3\r\nall\r\n$0\r\n\r\n$4\r\nnoon\r\n$0\r\n\r\n:-2\r\n" if is_look(words) else heard(words)
+
+
+@pytest.mark.parametrize("answer", [slowly, never, hanging_up, no_answer, no_number, no_five, no_time])
 def test_a_redis_that_does_not_answer_is_left_alone(answer: Any) -> None:
     async def main() -> None:
         async with raw_redis(answer) as redis, caching(url_of(redis)) as gate:
