@@ -24,9 +24,9 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 @contextmanager
 def pool_for(where: int | Endpoint, **limits: Any) -> Iterator[ConnectionPool]:
-    """A pool for a port or an endpoint; closed afterwards."""
+    """A pool for a port or an endpoint, with time to connect on a busy machine; closed afterwards."""
     endpoint = where if isinstance(where, Endpoint) else Endpoint("127.0.0.1", where)
-    pool = ConnectionPool(endpoint, PoolLimits(**limits))
+    pool = ConnectionPool(endpoint, PoolLimits(**{"connect_timeout_s": BOUND_S, **limits}))
     try:
         yield pool
     finally:
