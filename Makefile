@@ -13,7 +13,7 @@ run: $(VENV)/.run
 	$(BIN)/headgate demo $(ARGS)
 
 # What is about HTTP and delivery runs over the lane, and once more without it.
-REFERENCE := $(addprefix tests/integration/proxy/test_, stages.py plugins.py delivery.py streaming.py client_gone.py lane_answers.py)
+REFERENCE := $(addprefix tests/integration/proxy/test_, stages.py plugins.py delivery.py streaming.py stream_pieces.py client_gone.py lane_answers.py)
 
 # Two lines of processes side by side: one waits for sockets most of the time, the other computes.
 test: $(VENV)/.dev

@@ -40,8 +40,7 @@ cdef class EventScanner:
     cdef Py_ssize_t _seen_bytes
     cdef Py_ssize_t _line_at
     cdef Py_ssize_t _mark_bytes  # -1: not known
-    cdef bint _is_in_overflow
-    cdef readonly bint is_overflowing
+    cdef readonly bint is_inside, is_overflowing
 
     def __cinit__(self, Py_ssize_t limit_bytes=1 << 20):
         if limit_bytes < _MARK_BYTES:
@@ -81,7 +80,7 @@ cdef class EventScanner:
         held = bytes(self._held)
         self._held.clear()
         self._seen_bytes = self._line_at = self._mark_bytes = 0
-        self._is_in_overflow = False
+        self.is_inside = False
         return held
 
     cdef bint _find_mark(self, const char *text, Py_ssize_t size) noexcept:
@@ -121,13 +120,13 @@ cdef class EventScanner:
         while end - start > self._limit_bytes:
             events.append(Event(PyBytes_FromStringAndSize(text + start, self._limit_bytes), is_overflow=True))
             start += self._limit_bytes
-            self.is_overflowing = self._is_in_overflow = True
+            self.is_overflowing = self.is_inside = True
         return start
 
     cdef Event _event(self, bytes raw):
-        cdef bint is_overflow = self._is_in_overflow
+        cdef bint is_overflow = self.is_inside
         cdef Py_ssize_t mark_bytes = self._mark_bytes
-        self._is_in_overflow = False
+        self.is_inside = False
         self._mark_bytes = 0
         return Event(raw, is_overflow=True) if is_overflow else _read_event(raw, mark_bytes)
 

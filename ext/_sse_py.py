@@ -38,11 +38,12 @@ class EventScanner:
     itself. Joined by `raw`, the events and the `rest` give the stream back. An event is given out with its last byte;
     only one that ends in CR waits for the byte after it, or for `finish`.
     An event larger than `limit_bytes` is given out in parts of that size (the last may be smaller), each marked by
-    `is_overflow`, and `is_overflowing` is set for good; the event after it is read as any other.
+    `is_overflow`, and `is_overflowing` is set for good; the event after it is read as any other. `is_inside`: of the
+    event under way parts were given out.
     Source: WHATWG HTML §9.2.5 and §9.2.6.
     """
 
-    __slots__ = ("_held", "_is_in_overflow", "_limit_bytes", "_line_at", "_mark_bytes", "_seen_bytes", "is_overflowing")
+    __slots__ = ("_held", "_limit_bytes", "_line_at", "_mark_bytes", "_seen_bytes", "is_inside", "is_overflowing")
 
     def __init__(self, limit_bytes: int = 1 << 20) -> None:
         """Raises: ValueError where `limit_bytes` is less than a byte order mark takes."""
@@ -53,7 +54,7 @@ class EventScanner:
         self._seen_bytes = 0  # of what is held, those known to hold no end
         self._line_at = 0  # where the line under way began; below 0 where that was given out
         self._mark_bytes: int | None = None  # of the byte order mark of an event at the stream's start; None: not known
-        self._is_in_overflow = False  # parts of the event under way were given out
+        self.is_inside = False
         self.is_overflowing = False
 
     @property
@@ -77,7 +78,7 @@ class EventScanner:
         held = bytes(self._held)
         self._held.clear()
         self._seen_bytes = self._line_at = self._mark_bytes = 0
-        self._is_in_overflow = False
+        self.is_inside = False
         return held
 
     def _find_mark(self) -> bool:
@@ -113,11 +114,11 @@ class EventScanner:
         while end - start > self._limit_bytes:
             events.append(Event(bytes(self._held[start : start + self._limit_bytes]), is_overflow=True))
             start += self._limit_bytes
-            self.is_overflowing = self._is_in_overflow = True
+            self.is_overflowing = self.is_inside = True
         return start
 
     def _event(self, raw: bytes) -> Event:
-        is_overflow, self._is_in_overflow = self._is_in_overflow, False
+        is_overflow, self.is_inside = self.is_inside, False
         mark_bytes, self._mark_bytes = self._mark_bytes or 0, 0
         return Event(raw, is_overflow=True) if is_overflow else read_event(raw, mark_bytes)
 

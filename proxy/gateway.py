@@ -26,7 +26,7 @@ from .observe.tracing import new_request_id
 from .outliving import SharedAsk, outlive
 from .pipeline import Pipeline
 from .record import Record
-from .relay import Relay, close_body
+from .relay import Relay, close_body, readable_type
 from .snapshot import RouteProgram, Snapshot
 from .stages import Chain
 from .targets import TargetCalls, no_call
@@ -188,7 +188,7 @@ class Serving:
         program = self._pipeline.program
         events = program.chains["event"] if program is not None else _NO_EVENTS
         relay = Relay(self._exchange, self._record, self._writer, events)
-        self._media_type = (response.fields.get("content-type") or "").lower()
+        self._media_type = readable_type(response)
         try:
             await relay.send(response)
         except GatewayError as error:

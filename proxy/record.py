@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
+from ..ext.sse import EventScanner
 from .errors import GatewayError
 from .exchange.message import Response, Usage
 from .upstream.work import Served
@@ -44,6 +45,7 @@ class Record:
         "received_bytes",
         "sent_bytes",
         "served",
+        "splitter",
         "started_at",
         "status",
         "usages",
@@ -55,6 +57,7 @@ class Record:
         self.status = 0
         self.error: GatewayError | None = None
         self.served = Served()
+        self.splitter: EventScanner | None = None  # keeps the events whole of a stream that nobody follows
         self.cache_status: str | None = None
         self.received_bytes = 0
         self.sent_bytes = 0
@@ -85,6 +88,13 @@ class Record:
         """Keep a cache's store to commit or discard at the end, or as soon as its companions can have it."""
         self._store = store
         self._companions = companions
+
+    @property
+    def is_inside_event(self) -> bool:
+        """Whether the client has half an event, for its size: then another one cannot follow."""
+        progress = self.served.progress
+        scanner = progress.scanner if progress is not None else self.splitter
+        return scanner is not None and scanner.is_inside
 
     @property
     def is_fed(self) -> bool:

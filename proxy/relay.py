@@ -22,7 +22,7 @@ _LAST_EVENT_S = 1.0
 class Relay:
     """One answer on its way to the client, seen by the cache's store and the usage tap."""
 
-    __slots__ = ("_events", "_exchange", "_metering", "_record", "_writer", "split", "usage")
+    __slots__ = ("_events", "_exchange", "_metering", "_record", "_writer", "usage")
 
     def __init__(self, exchange: Exchange, record: Record, writer: AnswerWriter, events: Chain) -> None:
         self._exchange = exchange
@@ -31,7 +31,6 @@ class Relay:
         self._events = events
         self._metering: Metering | None = None
         self.usage: UsageTap | None = None
-        self.split: EventScanner | None = None  # what has seen the events so far, of a body that is not whole events
 
     async def send(self, response: Response) -> None:
         """Send the whole answer. Raises: GatewayError once the head is out and the rest will not come."""
@@ -65,7 +64,8 @@ class Relay:
         is_counted = record.served.target is None and bool(record.usages)
         is_free = is_counted or record.is_hit
         if exchange.route.is_inference and record.served.progress is None and not is_free:
-            self.usage = UsageTap(_readable_type(response))
+            self.usage = UsageTap(readable_type(response))
+        record.splitter = None  # of an answer that was withdrawn
         record.status = response.status
         record.is_streamed = _is_event_stream(response)
         record.first_byte_at = time.perf_counter()  # the loop's clock is too coarse to measure with
@@ -85,7 +85,9 @@ class Relay:
         # Only whole events are passed on: an error told after half of one could not be read.
         is_whole = response.is_whole_events and not self._events and self._metering is None
         is_split = _is_event_stream(response) and not is_whole
-        scanner = (self.split or EventScanner()) if is_split else None
+        scanner = None
+        if is_split:
+            scanner = self._record.splitter = self._record.splitter or EventScanner()
         async for piece in body:
             self._see(piece)
             if scanner is None:
@@ -137,8 +139,12 @@ class Relay:
         self._record.num_events = usage.num_events
 
     async def cut(self, error: GatewayError, content_type: str) -> None:
-        """End an answer whose head is out: an event stream by one in-band error, anything else by a reset."""
-        if content_type.startswith("text/event-stream") and self._writer.has_body and not self._writer.has_length:
+        """End an answer whose head is out: an event stream by one in-band error, anything else by a reset.
+
+        `content_type`: of what can be read, see `readable_type`.
+        """
+        is_told = content_type.startswith("text/event-stream") and not self._record.is_inside_event
+        if is_told and self._writer.has_body and not self._writer.has_length:
             # A service that told its failure itself is not spoken over.
             await self._writer.end_with(error.event or error_event(error, self._exchange.request_id), _LAST_EVENT_S)
         else:
@@ -152,11 +158,11 @@ async def close_body(body: bytes | AsyncIterator[bytes]) -> None:
         await close()
 
 
-def _readable_type(response: Response) -> str:
+def readable_type(response: Response) -> str:
     """Return the media type of what can be read; of what is in a content coding nobody here can say anything."""
     is_coded = (response.fields.get("content-encoding") or "identity").lower() != "identity"
-    return "" if is_coded else response.fields.get("content-type") or ""
+    return "" if is_coded else (response.fields.get("content-type") or "").lower()
 
 
 def _is_event_stream(response: Response) -> bool:
-    return (response.fields.get("content-type") or "").lower().startswith("text/event-stream")
+    return readable_type(response).startswith("text/event-stream")

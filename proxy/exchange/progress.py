@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...ext.sse import Event, EventKind, StreamState, error_of
+from ...ext.sse import Event, EventKind, EventScanner, StreamState, error_of
 from ..errors import GatewayError
 from .transcript import Transcript
 
@@ -24,8 +24,8 @@ class Progress:
     `cursors` are the ids of the events passed on; `is_resumable` as long as each event with data had one.
     `num_events` counts those with data, `num_tokens` those with content. `has_begun`: there is something that a client
     would show, or at least a second chunk; the first chunk often names the role alone, long before the first token.
-    `transcript` is what was said, where that is kept. `is_usage_owed`: the client asked for the usage, and it can be
-    fetched should it not come.
+    `transcript` is what was said, where that is kept, and `scanner` what the events come from. `is_usage_owed`: the
+    client asked for the usage, and it can be fetched should it not come.
 
     `is_strict`: the stream is one of completions. It is whole only with a finish_reason for every choice, and an event
     that no client could read breaks it, or is left out where `is_skipping`. Any other stream is passed on as it is:
@@ -44,6 +44,7 @@ class Progress:
         "is_usage_owed",
         "num_events",
         "num_tokens",
+        "scanner",
         "state",
         "transcript",
     )
@@ -57,6 +58,7 @@ class Progress:
         transcript: Transcript | None = None,
     ) -> None:
         self.state = StreamState(num_choices)
+        self.scanner: EventScanner | None = None
         self.is_strict = is_strict
         self._is_skipping = is_skipping
         self._is_refused = False

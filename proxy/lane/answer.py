@@ -77,7 +77,7 @@ class InlineAnswer:
         self._see_plain: Callable[[bytes], tuple[int, int] | None] | None = None  # while `upstream_data` may be for us
         self.is_splitting = head.is_event_stream and not call.is_followed(head)
         if self.is_splitting:
-            self.events = EventScanner()
+            self.events = self._serving.record.splitter = EventScanner()
         elif head.is_event_stream:
             self._follow()
 
@@ -87,7 +87,7 @@ class InlineAnswer:
         is_strict, is_skipping = program.view.is_inference, program.is_skipping_malformed
         num_choices = scan.num_choices if scan is not None else 1
         self.progress = Progress(num_choices, is_strict=is_strict, is_skipping=is_skipping)
-        self.events = EventScanner(MAX_EVENT_BYTES)
+        self.events = self.progress.scanner = EventScanner(MAX_EVENT_BYTES)
 
     def take(self, data: bytes) -> None:
         """Take bytes of the body. Raises: GatewayError, ChunkError where it breaks off."""

@@ -182,7 +182,7 @@ class TakenOver(Serving):
         fields = Fields([(b"Content-Type", self._media_type.encode())])
         response = Response(opened.head.status, fields, body, is_whole_events=not answer.is_splitting)
         relay = Relay(self._exchange, self._record, writer, self._inline.program.chains["event"])
-        relay.usage, relay.split = answer.tap(), answer.events
+        relay.usage = answer.tap()
         try:
             await relay.go_on(response)
         except GatewayError as error:

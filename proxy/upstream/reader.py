@@ -89,7 +89,7 @@ class EventReader:
         self._seam = seam
         self._progress = progress
         self._num_before = progress.num_events
-        self._scanner = EventScanner(MAX_EVENT_BYTES)
+        self._scanner = progress.scanner = EventScanner(MAX_EVENT_BYTES)
         self._error: GatewayError | None = None
         self._is_over = False
         self._ends_at = math.inf
@@ -102,7 +102,8 @@ class EventReader:
     ) -> EventReader:
         """Go on where `scanner` stands; with an error that is how it ends."""
         reader = cls(attempt, progress, None)
-        reader._num_before, reader._scanner, reader._error = 0, scanner, error
+        reader._scanner = progress.scanner = scanner
+        reader._num_before, reader._error = 0, error
         return reader
 
     @property

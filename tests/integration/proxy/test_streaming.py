@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 import time
-from typing import Any
-
-import pytest
-
-from headgate.ext.http1 import ChunkScanner
 
 from ...http_client import client, fetch
 from ...running import gateway, plain
 from ...upstream import Call, raw_server, upstream
+from .chunked import SSE_HEAD, chunk
 
-SSE_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 MIB = 1 << 20
 
 
 def hold(writer: asyncio.StreamWriter, option: int) -> None:
     """Keep the kernel from growing a buffer of this connection (it may, to 32 MiB: tcp_rmem), whoever's it is."""
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, option, 65536)
-
-
-def chunk(data: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def test_each_event_is_passed_on_before_the_next_is_made() -> None:
@@ -52,70 +42,6 @@ def test_each_event_is_passed_on_before_the_next_is_made() -> None:
             return slowest
 
     assert asyncio.run(main()) < 1.0
-
-
-PIECES = [
-    *(chunk(b"one"), chunk(b"two") + chunk(b"three"), b"5\r\nfo", b"ur-\r\n" + chunk(b"five"), b"3;x=y\r\nsix\r\n"),
-    *(chunk(b"7"), b"00", b"1\r", b"\n8", b"\r", b"\n", chunk(b"nine"), chunk(b"x" * 100_000)),
-    *(chunk(b"ten") + b"1\r\n", b"1\r\n", chunk(b"last")),
-]
-EVENTS = [
-    *(chunk(b"data: 1\n\n"), chunk(b"data: 2\n\n") + chunk(b"id: 3\ndata: 3\n\n"), chunk(b"data: 4"), chunk(b"\n\n")),
-    *(chunk(b"data: 5\n\ndata: "), chunk(b"6\n\n"), chunk(b"data: 7\r\n\r\n"), b"9\r\ndata: ", b"8\n\n\r\n"),
-    *(chunk(b": none\n"), chunk(b"\n"), chunk(b"data: %b\n\n" % (b"9" * 100_000)), chunk(b"data: 10\n\n")),
-]
-HALF = b"event: eleven\nda"
-
-
-@pytest.mark.parametrize("pieces", [PIECES, EVENTS])
-@pytest.mark.parametrize("is_cut", [False, True])
-def test_chunks_are_passed_on_however_they_come(pieces: list[bytes], is_cut: bool) -> None:
-    """Of events half of one is not passed on, unless it is the end."""
-    is_sse = pieces is EVENTS
-    head = SSE_HEAD if is_sse else SSE_HEAD.replace(b"event-stream", b"plain")
-    wholes = [ChunkScanner().decode(b"".join(pieces[: number + 1]))[0] for number in range(len(pieces))]
-    if is_sse:
-        wholes = [whole[: max(whole.rfind(b"\n\n") + 2, whole.rfind(b"\r\n\r\n") + 4)] for whole in wholes]
-    has_come = asyncio.Event()
-    got = b""
-
-    async def script(call: Call) -> None:
-        await call.send(head)
-        for piece, whole in zip(pieces, wholes, strict=True):
-            await call.send(piece)
-            while len(got) < len(whole):  # the client has all that it can have
-                await has_come.wait()
-                has_come.clear()
-        await call.send(chunk(HALF))
-        if is_cut:
-            call.reset()
-            raise ConnectionError
-        await call.send(b"0\r\nX-Sum: 1\r\n\r\n")
-
-    async def main() -> tuple[bool, dict[str, Any]]:
-        nonlocal got
-        scanner = ChunkScanner()
-        async with upstream(script) as served, gateway(plain(served.url)) as gate, client(gate.port) as connected:
-            await connected.send("GET", "/stream")
-            await connected.head()
-            with contextlib.suppress(ConnectionError):
-                while not scanner.is_complete and (data := await connected.reader.read(1 << 16)):
-                    got += scanner.decode(data)[0]
-                    has_come.set()
-            await gate.until(lambda: gate.log())
-            return scanner.is_complete, gate.log()[0]
-
-    is_whole, line = asyncio.run(main())
-    assert got.startswith(wholes[-1])
-    assert (is_whole, line["error"]) == ((False, "truncated") if is_cut else (True, None))
-    rest = got[len(wholes[-1]) :]
-    if is_cut and is_sse:
-        assert rest.startswith(b"event: error\n") or rest.startswith(b"data: "), rest
-        assert HALF not in rest
-        assert line["sent_bytes"] == len(wholes[-1])
-    else:
-        assert is_cut or rest == HALF
-        assert line["sent_bytes"] == len(got)
 
 
 def test_the_head_of_a_streamed_answer_does_not_wait_for_its_body() -> None:

@@ -240,3 +240,13 @@ def test_the_cost_is_linear(scanner_type: type[EventScanner], shape: str) -> Non
     small = min(cost(1 << 12) for _ in range(5))
     large = min(cost(1 << 17) for _ in range(5))
     assert large <= 100 * small + 0.001  # 32 times the size; with the square of it, 1024 times
+
+
+def test_knows_whether_part_of_an_event_was_given_out(scanner_type: type[EventScanner]) -> None:
+    scanner, told = scanner_type(8), []
+    for piece in (b"data: 1\n\n", b"data: ", b"234", b"567890", b"\n", b"\n", b"data: 1\n\n", b"data: 2345", b"6"):
+        scanner.feed(piece)
+        told.append(scanner.is_inside)
+    assert told == [False, False, True, True, True, False, False, True, True]
+    scanner.rest()
+    assert not scanner.is_inside
