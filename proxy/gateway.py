@@ -193,6 +193,7 @@ class Serving:
             await relay.send(response)
         except GatewayError as error:
             self._record.error = error
+            self._record.is_client_gone |= error.kind.name == "client_gone"
             if self._writer.withdraw() or not self._writer.is_begun:
                 raise
             await relay.cut(error, self._media_type)

@@ -67,13 +67,13 @@ class Relay:
             self.usage = UsageTap(readable_type(response))
         record.splitter = None  # of an answer that was withdrawn
         record.status = response.status
-        record.is_streamed = _is_event_stream(response)
+        record.is_streamed = is_event_stream(response)
         record.first_byte_at = time.perf_counter()  # the loop's clock is too coarse to measure with
         length = None if self._is_editing(response) else self._length(response)
         self._writer.begin(response.status, response.reason, response.fields.raw, length)
 
     def _is_editing(self, response: Response) -> bool:
-        return bool(self._events) and _is_event_stream(response)
+        return bool(self._events) and is_event_stream(response)
 
     def _length(self, response: Response) -> int | None:
         """Return the length to declare; without a body it is that of the answer to a GET (RFC 9110 §8.6)."""
@@ -84,7 +84,7 @@ class Relay:
     async def _stream(self, response: Response, body: AsyncIterator[bytes]) -> None:
         # Only whole events are passed on: an error told after half of one could not be read.
         is_whole = response.is_whole_events and not self._events and self._metering is None
-        is_split = _is_event_stream(response) and not is_whole
+        is_split = is_event_stream(response) and not is_whole
         scanner = None
         if is_split:
             scanner = self._record.splitter = self._record.splitter or EventScanner()
@@ -164,5 +164,6 @@ def readable_type(response: Response) -> str:
     return "" if is_coded else (response.fields.get("content-type") or "").lower()
 
 
-def _is_event_stream(response: Response) -> bool:
+def is_event_stream(response: Response) -> bool:
+    """Whether there are events to be read in an answer."""
     return readable_type(response).startswith("text/event-stream")

@@ -5,15 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from email.utils import formatdate
-from http import HTTPStatus
 
 from ...ext.http1 import ResponseHead
 from ..errors import GatewayError
 from ..http1.fields import end_to_end
+from ..http1.status import NO_BODY, REASONS
 from .client import Recipient
-
-_REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
-_NO_BODY = frozenset({204, 304})
 
 
 class AnswerWriter:
@@ -91,9 +88,9 @@ class AnswerWriter:
         self.is_begun = True
         if self.is_continue_due:
             self.is_kept = False  # the client may or may not send the body that nobody read (RFC 9110 §10.1.1)
-        lines = [b"HTTP/1.1 %d %b" % (status, reason.encode("latin-1") or _REASONS.get(status, b""))]
+        lines = [b"HTTP/1.1 %d %b" % (status, reason.encode("latin-1") or REASONS.get(status, b""))]
         lines += [b"%b: %b" % pair for pair in fields]
-        self.has_body = not (self._is_head_request or status in _NO_BODY)
+        self.has_body = not (self._is_head_request or status in NO_BODY)
         lines += self._framing(status, length)
         lines += self._persistence()
         lines += (b"", b"")
@@ -102,7 +99,7 @@ class AnswerWriter:
         self.flush_soon()
 
     def _framing(self, status: int, length: int | None) -> list[bytes]:
-        if status in _NO_BODY and (status == 204 or length is None):
+        if status in NO_BODY and (status == 204 or length is None):
             return []
         if length is not None:
             self._left = length if self.has_body else None

@@ -200,6 +200,8 @@ class LaneAcceptor(Acceptor):
         serving: InlineServing | None = getattr(connection, "serving", None)
         if serving is not None:
             serving.cut()
+            if serving.is_finishing:
+                return
         super()._cut(connection)
 
     def _learn(self, snapshot: Snapshot) -> None:

@@ -13,6 +13,7 @@ from ..exchange.attempt import Attempt
 from ..exchange.fields import Fields
 from ..exchange.message import Response
 from ..exchange.progress import Progress
+from ..relay import is_event_stream
 from ..upstream.reader import MAX_EVENT_BYTES
 from ..usage import JSON, UsageTap, usage_in
 from .coming import COMING
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _END_S = 1.0  # a stream that is whole waits no longer for its end
 BUFFERED_BYTES = 16 * 1024  # a larger body is not copied behind its head, but written by itself
 _EVENT_END = b"\n\n\r\n"  # and with it that of its chunk
+_LINE_END = b"\r\n\n\r\n"  # behind a size: of a line that was sent before
 _NO_BYTES = b""
 
 
@@ -161,8 +163,10 @@ class InlineAnswer:
         serving, chunks, wire, events = self._serving, self.scanner, self._call.wire, self.events
         if wire is None or not isinstance(chunks, ChunkScanner) or not serving.is_begun:
             return
-        is_even = events is None or (chunks.is_between_chunks and not events.held_bytes)
-        if is_even and not serving.record.is_fed and not serving.program.view.is_inference:
+        is_seen = serving.record.is_fed or serving.program.view.is_inference
+        # What was sent has shown the scanner whether the stream begins with a byte order mark.
+        is_even = chunks.is_between_chunks and serving.record.sent_bytes > 0
+        if not is_seen and (events is None or (is_even and not events.held_bytes)):
             self._see_plain = chunks.see_plain
             wire.receiver = self
         else:
@@ -186,7 +190,8 @@ class InlineAnswer:
         No code of a plugin runs here: what follows needs no context.
         """
         assert self._see_plain is not None
-        found = None if self.is_splitting and not data.endswith(_EVENT_END) else self._see_plain(data)
+        is_cut = self.is_splitting and (not data.endswith(_EVENT_END) or data.endswith(_LINE_END))
+        found = None if is_cut else self._see_plain(data)
         if found is None:
             self._call.upstream_data(data)
             return
@@ -254,8 +259,9 @@ class InlineAnswer:
         response = Response(head.status, fields, COMING, length, head.reason.decode("latin-1"), is_followed)
         record.offer(response)
         written = serving.begin(response, length)
-        if written is None:
+        if written is None or (self.events is not None and not is_event_stream(response)):
             self.unread = unread
+            serving.is_begun = False
             TakenOver.relay(serving, response)
             return None
         record.is_streamed = head.is_event_stream

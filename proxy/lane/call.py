@@ -238,7 +238,8 @@ class InlineCall:
         if not head.is_event_stream:
             return True
         if not self.is_followed(head):
-            return not program.view.is_inference and program.commit == "head"
+            is_fed = self.serving.record.is_fed  # as it comes, while only whole events are passed on
+            return not (program.view.is_inference or is_fed) and program.commit == "head"
         scan = self.serving.pipeline.body_scan
         is_usage_owed = scan is not None and scan.is_usage_wanted and plan.resume_tries and head.numerics is not None
         return not is_usage_owed and not any(plan.prefills)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from ...ext.lane import clock, decorate, joined, write_answer
@@ -11,6 +10,7 @@ from ..error_answer import error_response
 from ..errors import GatewayError
 from ..exchange.exchange import Exchange
 from ..exchange.message import Response
+from ..http1.status import NO_BODY, REASONS
 from ..record import Record
 from ..snapshot import RouteProgram, Snapshot
 from ..stages import Waiting
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from ...ext.lane import Arrived, Downstream
     from .acceptor import LaneAcceptor
 
-_REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
-_NO_BODY = frozenset({204, 304})
+_LAST_READ_S = 1.0
 
 
 class InlineServing:
@@ -174,6 +173,8 @@ class InlineServing:
         """A drain's grace has ended: a task ends an answer that is under way."""
         if self.call is not None and self.call.wire is not None:
             self.context.run(TakenOver.go_on, self, self.call)
+        elif self.is_finishing:  # the rest of the drain is for the client to read it
+            self.connection.call_serving_at(self.exchange.now() + _LAST_READ_S)
         elif not self.is_begun:
             self.context.run(self.fail, GatewayError("draining", "cut at the end of the grace"))
 
@@ -197,7 +198,7 @@ class InlineServing:
 
     def give(self, found: Response) -> None:
         """Give an answer that no target gave."""
-        if isinstance(found.body, bytes) and found.status >= 200 and found.status not in _NO_BODY:
+        if isinstance(found.body, bytes) and found.status >= 200 and found.status not in NO_BODY:
             self.record.offer(found)
             self._answer(found, found.body)
         else:
@@ -226,10 +227,10 @@ class InlineServing:
             self.is_kept = False
         self._decorate(response.fields.raw)
         status = response.status
-        is_changed = response.body is not body or type(status) is not int or status < 200 or status in _NO_BODY
+        is_changed = response.body is not body or type(status) is not int or status < 200 or status in NO_BODY
         if is_changed or (record.meters and response.is_whole_events):
             return None  # a stage has changed it, or is to see its events
-        reason = response.reason.encode("latin-1") or _REASONS.get(status, b"")
+        reason = response.reason.encode("latin-1") or REASONS.get(status, b"")
         head = write_answer(status, reason, response.fields.raw, length, self.is_kept)
         if head is not None:
             record.status, record.first_byte_at = status, clock()
@@ -264,8 +265,6 @@ class InlineServing:
             self.connection.call_serving_at(self.exchange.now() + self.connection.settings.write_timeout_s)
         else:
             self._end()
-
-    # -- the end
 
     def fail(self, error: Exception) -> None:
         """Answer with an error; nothing of an answer has been written yet."""
@@ -308,12 +307,12 @@ class InlineServing:
         if self.call is not None:
             self.call.abandon()
         self.connection.reset()
-        self._leave()
+        self._leave("the client did not read on in time")
 
-    def _leave(self) -> None:
+    def _leave(self, detail: str = "the connection closed") -> None:
         self.record.is_client_gone = True
         self.record.is_complete = False
-        self.record.error = GatewayError("client_gone", "the connection closed")
+        self.record.error = GatewayError("client_gone", detail)
         self.is_kept = False
         self._end()
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
+import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -11,11 +13,14 @@ import aiohttp
 import pytest
 
 from headgate.plugins.testing import gateway_with
+from headgate.proxy.downstream.acceptor import Acceptor
 from headgate.proxy.exchange.exchange import Exchange
+from headgate.proxy.exchange.fields import Fields
 from headgate.proxy.exchange.message import Response
 from headgate.proxy.hookspecs import hookimpl
+from headgate.proxy.lane.acceptor import LaneAcceptor
 from headgate.proxy.lane.serving import InlineServing
-from headgate.proxy.verdicts import Identity, Miss, Reject, Reservation, Target
+from headgate.proxy.verdicts import Hit, Identity, Miss, Reject, Reservation, Target
 
 CONFIG = {
     "listeners": [{"address": "127.0.0.1:0"}],
@@ -204,3 +209,49 @@ def test_an_aggregate_asks_for_whole_answers() -> None:
     names = asyncio.run(main())
     assert "x-kept" in names
     assert not names & {"if-none-match", "range", "if-range", "if-modified-since"}
+
+
+class Giving:
+    """Has a large answer at once."""
+
+    def __init__(self) -> None:
+        self.begun: list[InlineServing] = []
+
+    @hookimpl
+    def headgate_cache(self, exchange: Exchange) -> Hit:
+        self.begun.append(serving(exchange))
+        return Hit(Response(200, Fields(), LARGE, len(LARGE)))
+
+
+LARGE = b"x" * (12 << 20)  # more than the kernel takes
+
+
+def test_an_answer_that_is_written_when_a_drain_ends_can_still_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    is_cut = asyncio.Event()
+
+    def cut(acceptor: Acceptor) -> None:
+        Acceptor.cut(acceptor)
+        is_cut.set()
+
+    async def main() -> bytes:
+        stack = contextlib.AsyncExitStack()
+        gate = await stack.enter_async_context(
+            gateway_with({"plugin": Giving}, {**CONFIG, "stages": {"cache": ["plugin"]}})
+        )
+        with socket.create_connection(("127.0.0.1", gate.port)) as raw:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+            reader, writer = await asyncio.open_connection(sock=raw.dup(), limit=65536)
+            writer.write(b"GET /v1/x HTTP/1.1\r\nHost: a\r\n\r\n")
+            begun: list[InlineServing] = gate.plugins["plugin"].begun
+            await until(lambda: bool(begun) and begun[0].is_finishing)
+            assert begun[0].connection.writing_paused
+            draining = asyncio.create_task(stack.aclose())
+            await asyncio.wait_for(is_cut.wait(), 10)
+            received = await asyncio.wait_for(reader.read(-1), 10)
+            writer.close()
+            await draining
+        return received
+
+    monkeypatch.setattr("headgate.plugins.testing.gateway._DRAIN_S", 0.1)
+    monkeypatch.setattr(LaneAcceptor, "cut", cut, raising=False)
+    assert asyncio.run(main()).endswith(b"\r\n\r\n" + LARGE)

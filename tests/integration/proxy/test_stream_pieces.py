@@ -27,12 +27,14 @@ EVENTS = [
     *(chunk(b"data: 5\n\ndata: "), chunk(b"6\n\n"), chunk(b"data: 7\r\n\r\n"), b"9\r\ndata: ", b"8\n\n\r\n"),
     *(chunk(b": none\n"), chunk(b"\n"), chunk(b"data: %b\n\n" % (b"9" * 100_000)), chunk(b"data: 10\n\n")),
 ]
-HALF = b"event: eleven\nda"
+HALF = chunk(b"event: eleven\nda")
+LINE = chunk(b"event: eleven") + chunk(b"\n")  # the last bytes look like the end of an event, with that of its chunk
 
 
 @pytest.mark.parametrize("pieces", [PIECES, EVENTS])
 @pytest.mark.parametrize("is_cut", [False, True])
-def test_chunks_are_passed_on_however_they_come(pieces: list[bytes], is_cut: bool) -> None:
+@pytest.mark.parametrize("half", [HALF, LINE])
+def test_chunks_are_passed_on_however_they_come(pieces: list[bytes], half: bytes, is_cut: bool) -> None:
     """Of events half of one is not passed on, unless it is the end."""
     is_sse = pieces is EVENTS
     head = SSE_HEAD if is_sse else SSE_HEAD.replace(b"event-stream", b"plain")
@@ -49,7 +51,7 @@ def test_chunks_are_passed_on_however_they_come(pieces: list[bytes], is_cut: boo
             while len(got) < len(whole):  # the client has all that it can have
                 await has_come.wait()
                 has_come.clear()
-        await call.send(chunk(HALF))
+        await call.send(half)
         if is_cut:
             call.reset()
             raise ConnectionError
@@ -74,10 +76,10 @@ def test_chunks_are_passed_on_however_they_come(pieces: list[bytes], is_cut: boo
     rest = got[len(wholes[-1]) :]
     if is_cut and is_sse:
         assert rest.startswith(b"event: error\n") or rest.startswith(b"data: "), rest
-        assert HALF not in rest
+        assert b"eleven" not in rest
         assert line["sent_bytes"] == len(wholes[-1])
     else:
-        assert is_cut or rest == HALF
+        assert is_cut or rest == ChunkScanner().decode(half)[0]
         assert line["sent_bytes"] == len(got)
 
 
@@ -145,3 +147,29 @@ def test_no_error_event_follows_half_of_an_event_that_was_too_large_to_be_held(c
     got, is_complete, error = asyncio.run(main())
     assert (first + half).startswith(got)
     assert (is_complete, error) == (False, "draining" if ending == "drain" else "truncated")
+
+
+def test_a_stream_that_the_route_calls_another_is_cut_as_that() -> None:
+    sent = b"data: first\n\ndata: sec"
+
+    async def script(call: Call) -> None:
+        await call.send(SSE_HEAD + chunk(sent))
+        call.writer.write_eof()  # in order: what was sent comes before the end
+        raise ConnectionError
+
+    async def main() -> tuple[bytes, bytes, bool]:
+        scanner, got = ChunkScanner(), b""
+        async with upstream(script) as served:
+            config = plain(served.url, response_headers={"set": {"content-type": "text/plain"}})
+            async with gateway(config) as gate, client(gate.port) as connected:
+                await connected.send("GET", "/stream")
+                _, head = await connected.head()
+                with contextlib.suppress(ConnectionError):
+                    while data := await asyncio.wait_for(connected.reader.read(1 << 16), 5):
+                        got += scanner.decode(data)[0]
+        return head, got, scanner.is_complete
+
+    head, got, is_complete = asyncio.run(main())
+    assert b"text/plain" in head and b"event-stream" not in head
+    assert sent.startswith(got) and b"error" not in got  # a reset may overtake what was sent
+    assert not is_complete
