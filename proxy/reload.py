@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 
 from .compile import build
 from .config.problems import ConfigErrors
@@ -39,8 +40,8 @@ class Reloader:
         self.retiring: asyncio.Task[None] | None = None  # closes what is old
 
     async def reload_all(self) -> int:
-        """Reload here, and then in every other worker. Raises: ReloadError; then in none."""
-        version = await self.reload()
+        """Reload here, logged, and then in every other worker. Raises: ReloadError; then in none."""
+        version = await self._reload_told()
         if self.tell_others is not None:
             self.tell_others()
         return version
@@ -64,11 +65,18 @@ class Reloader:
             return snapshot.version
 
     async def reload_logged(self) -> None:
-        """Reload, and say in the log how it went."""
+        """Reload, and say in the log how it went: there is nobody else to tell."""
+        with suppress(ReloadError):
+            await self._reload_told()
+
+    async def _reload_told(self) -> int:
         try:
-            _log.info("reloaded: version %d is in force", await self.reload())
+            version = await self.reload()
         except ReloadError as error:
             _log.error("kept version %d, the new configuration is refused:\n%s", self._gateway.snapshot.version, error)
+            raise
+        _log.info("reloaded: version %d is in force", version)
+        return version
 
     def _check_fixed(self, config: Config) -> None:
         now = self._gateway.snapshot.config

@@ -84,6 +84,27 @@ def test_a_broken_file_leaves_the_old_configuration_in_force_and_says_so() -> No
     assert answer.body == b"old"
 
 
+def test_a_reload_by_the_admin_address_is_logged_once_whether_taken_or_refused() -> None:
+    async def main() -> list[str]:
+        config = with_admin(plain("http://127.0.0.1:1"))
+        async with gateway(config, TOKEN="secret-of-the-test") as gate:
+            fields = "Host: localhost", "Authorization: Bearer secret-of-the-test"
+            gate.write({**config, "drain": "7s"})
+            assert (await admin(gate, "POST", "/reload", *fields)).status == 200
+            gate.write('{"listeners": 5, "rutes": []}')
+            assert (await admin(gate, "POST", "/reload", *fields)).status == 422
+            gate.write({**config, "drain": "8s"})
+            gate.signal(signal.SIGHUP)  # logged after those before it
+            await gate.until(lambda: any("version 3 is in force" in line for line in gate.complaints))
+            return gate.complaints
+
+    complaints = asyncio.run(main())
+    told = [line for line in complaints if "is in force" in line or "is refused" in line]
+    assert [line.split()[0] for line in told] == ["INFO", "ERROR", "INFO"]
+    assert ["version 2 is in force" in told[0], "kept version 2" in told[1]] == [True, True]
+    assert sum("rutes" in line for line in complaints) == 1
+
+
 @pytest.mark.parametrize(
     ("fields", "status"),
     [
