@@ -55,7 +55,7 @@ def discover() -> dict[str, EntryPoint]:
         other = found.get(point.name)
         if other is not None and other.value != point.value:
             raise PluginError(
-                f"plugin `{point.name}` is offered twice: by {_origin(other)} and {_origin(point)}; "
+                f"plugin `{point.name}` is offered twice: by {origin_of(other)} and {origin_of(point)}; "
                 "uninstall one of them"
             )
         found[point.name] = point
@@ -64,7 +64,7 @@ def discover() -> dict[str, EntryPoint]:
 
 def load_type(name: str, point: EntryPoint) -> PluginType:
     """Import and check one plugin. Raises: PluginError."""
-    where = f"plugin `{name}` ({_origin(point)})"
+    where = f"plugin `{name}` ({origin_of(point)})"
     try:
         cls = point.load()
     except (Exception, SystemExit) as error:
@@ -210,5 +210,6 @@ def _nearest(name: str) -> str:
     return f"; did you mean `{near[0]}`?" if near else f"; the hooks are {', '.join(sorted(_SPECS))}"
 
 
-def _origin(point: EntryPoint) -> str:
+def origin_of(point: EntryPoint) -> str:
+    """Return the distribution that offers a plugin, and its version; without one what it names."""
     return f"{point.dist.name} {point.dist.version}" if point.dist else point.value

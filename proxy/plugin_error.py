@@ -15,6 +15,15 @@ class PluginError(Exception):
     """A plugin that cannot be used. The message names it and says what is wanted."""
 
 
+class MissingExtra(ModuleNotFoundError):
+    """A plugin of headgate's own cannot be imported without an extra that is not installed."""
+
+    def __init__(self, wanted: str, extra: str, module: str | None) -> None:
+        """`wanted` is what the extra brings, `module` what was looked for."""
+        self.remedy = f"pip install 'headgate[{extra}]'"
+        super().__init__(f"expected {wanted}: {self.remedy}", name=module)
+
+
 def told(error: BaseException) -> str:
     """Say what a plugin's own code raised, and where. Nothing but the text of a ValueError: it is meant to be read."""
     kind, text = type(error).__name__, error.msg if isinstance(error, SyntaxError) else str(error)

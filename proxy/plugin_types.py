@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from .config.plugin_schema import Installed, Pin, PluginSchema
 from .counting import Counting
-from .hooks import PluginType, discover, load_type, type_of
+from .hooks import PluginType, discover, load_type, origin_of, type_of
 from .pins.holder import PinHolder
 from .plugin_error import PluginError
 
@@ -35,6 +35,10 @@ class PluginTypes:
         if name not in self._types:
             self._types[name] = load_type(name, self._points[name])
         return self._types[name]
+
+    def origin(self, name: str) -> str:
+        """Return where the plugin called `name` is from, without importing it. Raises: KeyError."""
+        return self._types[name].origin if name in self._types else origin_of(self._points[name])
 
     def schemas(self) -> Mapping[str, PluginSchema]:
         """Return what the configuration must know of each plugin, by name."""

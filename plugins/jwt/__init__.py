@@ -1,5 +1,7 @@
 """Authentication by JSON Web Tokens."""
 
+from ...proxy.plugin_error import MissingExtra
+
 try:
     import cryptography  # noqa: F401 - without it PyJWT is there, and knows secrets only
 
@@ -7,8 +9,6 @@ try:
 except ModuleNotFoundError as error:
     if error.name not in ("jwt", "cryptography"):
         raise
-    raise ModuleNotFoundError(
-        "expected PyJWT with cryptography: pip install 'headgate[jwt]'", name=error.name
-    ) from error
+    raise MissingExtra("PyJWT with cryptography", "jwt", error.name) from error
 
 __all__ = ["Jwt"]

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..plugin_error import PluginError
+from ..plugin_error import MissingExtra, PluginError
 from . import plugin_prices
 from .scaffold import KINDS
 from .scaffold.package import files_of, names_of, write
@@ -42,22 +43,38 @@ def add_commands(commands: Any) -> None:
 
 
 def run_list(options: argparse.Namespace) -> int:
-    """List the installed plugins; exit 1 where one of them cannot be used."""
+    """List the installed plugins; exit 1 where one of them cannot be used, but for one whose extra is not there."""
     from ..plugin_types import PluginTypes
 
     types = PluginTypes()
     uses = _uses(options.config, types) if options.config is not None else None
     code = 0
+    rows: list[tuple[str, ...]] = []
     for name in types.names:
         try:
             kind = types.get(name)
         except PluginError as error:
+            if isinstance(error.__cause__, MissingExtra):
+                rows.append((name, types.origin(name), f"not installed: {error.__cause__.remedy}"))
+                continue
             print(error, file=sys.stderr)
             code = 1
             continue
-        line = f"{name:<20} {kind.package} {kind.version:<10} {', '.join(sorted(kind.stages)) or '-'}"
-        print(line if uses is None else f"{line}   {'; '.join(uses.get(name, ())) or 'not used'}")
+        row = name, types.origin(name), ", ".join(sorted(kind.stages)) or "-"
+        rows.append(row if uses is None else (*row, "; ".join(uses.get(name, ())) or "not used"))
+    for line in _aligned(rows):
+        print(line)
     return code
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yield a line for each row. The last column of a row takes no room from the others."""
+    widths: dict[int, int] = {}
+    for row in rows:
+        for place, text in enumerate(row[:-1]):
+            widths[place] = max(widths.get(place, 0), len(text))
+    for row in rows:
+        yield "   ".join([text.ljust(widths[place]) for place, text in enumerate(row[:-1])] + [row[-1]])
 
 
 def run_pin(options: argparse.Namespace) -> int:

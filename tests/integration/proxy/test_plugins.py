@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -180,6 +181,42 @@ def test_a_plugin_that_cannot_be_imported_is_refused_with_the_place(
     assert "Traceback" not in listed.stderr
     for part in ("plugin `wrong` (wrong-plugin 3.1): expected `wrong_plugin:Wrong` to import, got ", place, message):
         assert part in listed.stderr
+
+
+def hide(folder: Path, module: str) -> None:
+    """Lay a module into a folder that stands before the installed one, and is not there."""
+    (folder / f"{module}.py").write_text(f"raise ModuleNotFoundError(\"No module named '{module}'\", name='{module}')")
+
+
+def test_a_plugin_whose_extra_is_not_installed_is_listed_with_what_to_install(tmp_path: Path) -> None:
+    for module in ("jwt", "re2"):
+        hide(tmp_path, module)
+    config = tmp_path / "gateway.yaml"
+    config.write_text(
+        "listeners: [{address: '127.0.0.1:0'}]\n"
+        "clusters: {a: {endpoints: ['http://127.0.0.1:1']}}\n"
+        "routes: [{match: {path: '/{*rest}'}, targets: [a]}]\n"
+    )
+    for arguments in (("plugins",), ("plugins", "list", str(config))):
+        listed = headgate(*arguments, path=tmp_path)
+        assert (listed.returncode, listed.stderr) == (0, "")
+        lines = {line.split()[0]: line for line in listed.stdout.splitlines()}
+        assert lines["jwt"].endswith("not installed: pip install 'headgate[jwt]'")
+        assert lines["prompt_guard"].endswith("not installed: pip install 'headgate[guard]'")
+    config.write_text(config.read_text() + "plugins: {jwt: {}}\n")
+    named = headgate("plugins", "list", str(config), path=tmp_path)
+    assert named.returncode == 2
+    assert "pip install 'headgate[jwt]'" in named.stderr
+
+
+def test_the_columns_of_the_list_stand_below_each_other(installed: Path) -> None:
+    listed = headgate("plugins", "list", str(HELLO / "gateway.yaml"), path=installed)
+    lines = {line.split()[0]: line for line in listed.stdout.splitlines()}
+    assert len(lines) > 10
+    for column in (r"headgate\S* \d", r"\b(hello: |not used)"):
+        assert len({found.start() for line in lines.values() if (found := re.search(column, line))}) == 1
+    stages = {"cache": "cache, response_head", "hello": "aggregate, response_head", "quota": "ratelimit"}
+    assert len({lines[name].rindex(text) for name, text in stages.items()}) == 1
 
 
 def test_a_wrong_plugin_that_nobody_uses_does_no_harm(tmp_path: Path) -> None:
