@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import importlib.util
 import inspect
 import re
@@ -19,7 +21,7 @@ import yaml
 from headgate.proxy.config.load import check
 from headgate.proxy.config.plugin_schema import PluginSchema
 from headgate.proxy.downstream.body import ClientBody
-from headgate.proxy.errors import KINDS
+from headgate.proxy.errors import KINDS, Kind
 from headgate.proxy.exchange.diagram import diagram
 from headgate.proxy.exchange.exchange import Exchange
 from headgate.proxy.exchange.fields import Fields
@@ -39,7 +41,7 @@ from headgate.proxy.upstream.gauges import register_gauges
 from headgate.proxy.verdicts import Identity, Outcome, Settlement
 
 from .pages import PAGES, Block, anchor, blocks, headings, links, name_of, prose, rows, text_of
-from .tree import ROOT
+from .tree import ROOT, all_imports, modules, tree_of
 
 HOOKS = {name: member for name, member in vars(Hookspecs).items() if name.startswith("headgate_")}
 HELLO = ROOT / "examples" / "headgate-plugin-hello"
@@ -124,12 +126,30 @@ def test_the_tutorial_is_the_example() -> None:
 
 def test_the_error_table_is_the_table() -> None:
     text = text_of("docs/errors.md")
+    kinds = {**KINDS, **kinds_of_plugins()}
     table = [cells for cells in rows(text, "kind") if len(cells) == 6]
     assert table == [
         [kind.name, str(kind.status), kind.source, kind.error_type, "yes" if kind.is_closing else "no", kind.message]
-        for kind in KINDS.values()
+        for kind in kinds.values()
     ]
-    assert [cells[0] for cells in rows(text, "kind") if len(cells) == 2] == list(KINDS)
+    assert [cells[0] for cells in rows(text, "kind") if len(cells) == 2] == list(kinds)
+
+
+def kinds_of_plugins() -> dict[str, Kind]:
+    """What a client may be answered with by a module that makes a kind of its own, beside the core's table."""
+    errors = "headgate.proxy.errors"
+    found: dict[str, Kind] = {}
+    importing = {each.module for shipped in modules() for each in all_imports(shipped) if each.target == errors}
+    for name in sorted(importing):
+        own = [each for each in vars(importlib.import_module(name)).values() if isinstance(each, Kind)]
+        num_made = sum(map(is_making_a_kind, ast.walk(tree_of(modules()[name]))))
+        assert len(own) == num_made, f"{name}: make kinds of errors as constants of the module, to be documented"
+        found |= {kind.name: kind for kind in own}
+    return found
+
+
+def is_making_a_kind(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "Kind"
 
 
 def test_every_cause_is_documented() -> None:
