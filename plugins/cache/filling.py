@@ -21,7 +21,7 @@ _NOT_STORED = frozenset((b"proxy-authenticate", b"proxy-authentication-info", b"
 _OWN_PREFIX = b"x-headgate-"
 # Reasons that hold for the next request too: nobody need wait for its answer.
 _LASTING = {"malformed", "no-store", "private", "no-cache", "set-cookie", "partial"}
-_LASTING |= {"authorization", "vary", "stale", "too-large"}
+_LASTING |= {"authorization", "vary", "stale", "no-lifetime", "too-large"}
 _PASSING_STATUSES = frozenset((408, 429))
 
 
@@ -198,7 +198,7 @@ class Filling:
         age = rules.initial_age_s(answer, wall_s, now - wanted.asked_at)
         staleness = rules.staleness(answer, lifetime, policy.keep_stale_s)
         if not lifetime + staleness.kept_s > age:
-            return "stale"
+            return "stale" if lifetime > 0 or rules.tells_lifetime(answer) else "no-lifetime"
         fields = stored_fields(response.fields.raw, rules.date_s(answer, wall_s))
         vary = wanted.selector.of(names)
         self._room = policy.max_entry_bytes - head_bytes(wanted.key, vary, fields)

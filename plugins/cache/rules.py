@@ -131,6 +131,13 @@ def lifetime_s(answer: Answer, wall_s: float, *, default_ttl_s: float | None, is
     return _heuristic_s(answer, wall_s) if is_heuristic else 0
 
 
+def tells_lifetime(answer: Answer) -> bool:
+    """Whether an answer says itself for how long it is fresh, be it not at all."""
+    if answer.values(b"expires") and not answer.is_targeted:
+        return True
+    return any(name in answer.directives for name in ("no-cache", "max-age", "s-maxage"))
+
+
 def staleness(answer: Answer, lifetime: float, keep_s: float) -> Staleness:
     """Return what an answer may be good for once its `lifetime` is over; it is kept for `keep_s` at most.
 
