@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from .usage_error import UsageError
+
 
 def add_commands(commands: Any) -> None:
     """Add the three commands."""
@@ -53,9 +55,12 @@ def run_check(options: argparse.Namespace) -> int:
 def run_explain(options: argparse.Namespace) -> int:
     """Tell what would happen to a request; exit 1 where no route takes it."""
     from ..config.explain import explain, render
+    from ..config.header_edits import is_token
     from ..config.load import load
     from ..plugin_types import PluginTypes
 
+    if not is_token(options.method):
+        raise UsageError(f"expected --method to be a token such as `GET`, got {options.method!r}")
     headers: dict[str, str] = {"host": options.host}
     for text in options.header:
         name, colon, value = text.partition(":")

@@ -103,6 +103,8 @@ def render_routes(config: Config) -> str:
 
 
 def _unmatched(table: RouteTable, host: str, path: str, method: str) -> Explanation:
+    if not path.startswith("/"):
+        return Explanation("bad_request", "the path does not begin with `/`")
     if normalize_path(path) is None:
         return Explanation("bad_request", "the path is ambiguous: empty or dot segments, or encoded separators")
     allowed = table.allowed_methods(host, path)

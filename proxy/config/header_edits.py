@@ -32,9 +32,14 @@ _VALUE = re.compile(r"(?:[!-~\x80-\xff](?:[ \t!-~\x80-\xff]*[!-~\x80-\xff])?)?")
 _NAME_WORDS = Words("a field name", "field names", "`x-team`")
 
 
+def is_token(text: str) -> bool:
+    """Whether a method or the name of a field may be called so; longer than 256 characters it may not."""
+    return _TOKEN.fullmatch(text) is not None
+
+
 def check_field_name(value: object) -> str:
     """Return the field name in lower case. Raises: ValueError."""
-    if not isinstance(value, str) or not _TOKEN.fullmatch(value):
+    if not isinstance(value, str) or not is_token(value):
         raise ValueError(f"got {shown(value)}, wanted {_NAME_WORDS}")
     return value.lower()
 

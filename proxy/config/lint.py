@@ -108,7 +108,8 @@ def _idle_routes(routes: list[tuple[int, dict[str, Any]]], data: dict[str, Any])
     defaults = _mapping(data, "stages")
     for place, route in routes:
         stages = {**defaults, **_mapping(route, "stages")}
-        if not route.get("targets") and not stages.get("route") and not stages.get("aggregate"):
+        answering = route.get("targets", ()), stages.get("route", ()), stages.get("aggregate", ())
+        if not any(answering) and None not in answering:  # a key without a value is told by itself
             message = "nothing answers here, wanted `targets`, or a plugin in the stage `route` or `aggregate`"
             yield ("routes", place), message
 

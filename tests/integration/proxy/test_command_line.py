@@ -119,6 +119,23 @@ def test_explain_tells_that_no_route_takes_a_request(config: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("method", ["G ET", "", "GET\t", "GÉT"])
+def test_explain_refuses_a_method_that_no_request_can_have(config: Path, method: str) -> None:
+    done = headgate("explain", str(config), "--method", method)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"headgate: expected --method to be a token such as `GET`, got {method!r}\n"
+
+
+def test_a_key_without_a_value_is_told_once(config: Path) -> None:
+    for blank in ("targets: }", "stages: {route: }}", "stages: {aggregate: }}"):
+        config.write_text(
+            f"listeners: [{{address: 127.0.0.1:0}}]\nclusters: {{}}\nroutes: [{{match: {{path: /}}, {blank}]\n"
+        )
+        done = headgate("check", str(config))
+        (told,) = done.stderr.splitlines()
+        assert done.returncode == 2 and told.endswith("there is no value, wanted one, or the key left out")
+
+
 def test_routes_are_listed(config: Path) -> None:
     done = headgate("routes", str(config))
     assert done.returncode == 0

@@ -74,7 +74,8 @@ def test_explain_names_route_parameters_stages_and_targets(config: Config) -> No
         (("GET", "/files/1"), {"host": "example.com"}, "route_not_found", "no route matches host example.com"),
         (("DELETE", "/files/1"), {"host": "a.example.com"}, "method_not_allowed", "DELETE is not among GET, PUT"),
         (("GET", "/a/../b"), {}, "bad_request", "the path is ambiguous"),
-        (("GET", "no-slash"), {}, "bad_request", "the path is ambiguous"),
+        (("GET", "no-slash"), {}, "bad_request", "the path does not begin with `/`"),
+        (("GET", "a//b?/"), {}, "bad_request", "the path does not begin with `/`"),
     ],
 )
 def test_explain_says_why_nothing_matches(
