@@ -31,6 +31,11 @@ ROUNDS = 100
 _ALL, _NONE = "", "*"  # no plugin is called so
 
 Requests = Callable[[int], Asked]
+Check = Callable[[Mapping[int, int], str], None]  # how many were answered how, why the first was by an error
+
+
+def any_answer(statuses: Mapping[int, int], error: str) -> None:
+    """Whatever is answered is measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +82,18 @@ class RoutePrices:
     alike: tuple[str, ...] = field(default=())
 
 
-async def prices_of(snapshot: Snapshot, route: str, requests: Requests, given: Given, effort: Effort) -> RoutePrices:
+async def prices_of(
+    snapshot: Snapshot, route: str, requests: Requests, given: Given, effort: Effort, check: Check = any_answer
+) -> RoutePrices:
     """Measure the plugins of a route. `requests` returns the request of each number, from 0 on; all go to the route.
 
-    Whatever plugins write, send or count by themselves, they do. Raises: ValueError where a request goes elsewhere.
+    Whatever plugins write, send or count by themselves, they do. `check` is asked about the answer to the first one,
+    and at the end about all. Raises: ValueError where a request goes elsewhere, and what `check` raises.
     """
     index = next(place for place, program in enumerate(snapshot.programs) if program.view.name == route)
     program = snapshot.programs[index]
     trial = await _tried(snapshot, index, requests(0), given)
+    check({trial.status: 1}, trial.error)
     gateways = {_ALL: with_program(snapshot, index, program)}
     names = names_in(program)
     for name in names:
@@ -92,6 +101,7 @@ async def prices_of(snapshot: Snapshot, route: str, requests: Requests, given: G
     gateways[_NONE] = with_program(snapshot, index, without(program, set(names), trial.exchange))
     course = _Course({name: _gateway(each) for name, each in gateways.items()}, requests, given, effort)
     await course.run()
+    check(course.statuses, trial.error)
     spans = course.spans_us
     prices = [_price(name, trial.stages[name], spans[_ALL], spans[name]) for name in names if name in trial.stages]
     return RoutePrices(
@@ -120,6 +130,7 @@ class _Trial:
 
     exchange: Exchange
     stages: Mapping[str, tuple[Stage, ...]]
+    status: int
     error: str
 
 
@@ -135,7 +146,7 @@ async def _tried(snapshot: Snapshot, index: int, asked: Asked, given: Given) -> 
     stages: dict[str, tuple[Stage, ...]] = {}
     for (plugin, stage), _ in seconds.rows():
         stages[plugin] = (*stages.get(plugin, ()), stage)
-    return _Trial(exchange, stages, walk.error)
+    return _Trial(exchange, stages, walk.status, walk.error)
 
 
 def _gateway(snapshot: Snapshot) -> Gateway:

@@ -11,6 +11,7 @@ from ..config.schema_route import RouteConfig
 from ..observe.metrics import Registry
 from ..plugin_close import close_plugin
 from ..plugin_types import PluginTypes
+from .answered import check_of
 from .asked import Asked, asked_of, given_by
 from .measure import Effort, Requests, RoutePrices, prices_of
 
@@ -26,7 +27,7 @@ class Wanted:
 
 
 async def prices_in(config: Config, types: PluginTypes, wanted: Wanted) -> AsyncIterator[RoutePrices | ValueError]:
-    """Yield the prices of one route after the other; an error where no request could be made that goes there.
+    """Yield the prices of one route after the other; an error where no request is known that is answered well there.
 
     Routes with the same plugins, options and kind are measured once. Raises: PluginError.
     """
@@ -36,7 +37,9 @@ async def prices_in(config: Config, types: PluginTypes, wanted: Wanted) -> Async
             asked = asked_of(route, config).altered(wanted.fields, wanted.body)
             given = given_by(route, is_stream="event" in config.plugins_of(route))
             try:
-                found = await prices_of(snapshot, route.name, _always(asked), given, wanted.effort)
+                found = await prices_of(
+                    snapshot, route.name, _always(asked), given, wanted.effort, check_of(route.name)
+                )
             except ValueError as error:
                 yield error
                 continue

@@ -63,7 +63,7 @@ class Walk(Serving):
     def error(self) -> str:
         """Why it was answered by an error, or nothing."""
         error = self._record.error
-        return "" if error is None else f"{error.kind.name}: {error.detail}"
+        return "" if error is None else str(error)
 
 
 def _exchange(asked: Asked, body: WholeBody) -> Exchange:
