@@ -92,8 +92,9 @@ class Record:
     @property
     def is_inside_event(self) -> bool:
         """Whether the client has half an event, for its size: then another one cannot follow."""
-        progress = self.served.progress
-        scanner = progress.scanner if progress is not None else self.splitter
+        progress, scanner = self.served.progress, self.splitter
+        if progress is not None:  # of a stream of completions no such half is passed on
+            scanner = None if progress.is_strict else progress.scanner
         return scanner is not None and scanner.is_inside
 
     @property
