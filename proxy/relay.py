@@ -16,6 +16,7 @@ from .record import Record
 from .stages import Chain
 from .usage import UsageTap
 
+_EVENTS = "text/event-stream"
 _LAST_EVENT_S = 1.0
 
 
@@ -67,7 +68,7 @@ class Relay:
             self.usage = UsageTap(readable_type(response))
         record.splitter = None  # of an answer that was withdrawn
         record.status = response.status
-        record.is_streamed = is_event_stream(response)
+        record.is_streamed = _media_type(response).startswith(_EVENTS)  # in whatever coding
         record.first_byte_at = time.perf_counter()  # the loop's clock is too coarse to measure with
         length = None if self._is_editing(response) else self._length(response)
         self._writer.begin(response.status, response.reason, response.fields.raw, length)
@@ -143,7 +144,7 @@ class Relay:
 
         `content_type`: of what can be read, see `readable_type`.
         """
-        is_told = content_type.startswith("text/event-stream") and not self._record.is_inside_event
+        is_told = content_type.startswith(_EVENTS) and not self._record.is_inside_event
         if is_told and self._writer.has_body and not self._writer.has_length:
             # A service that told its failure itself is not spoken over.
             await self._writer.end_with(error.event or error_event(error, self._exchange.request_id), _LAST_EVENT_S)
@@ -161,9 +162,13 @@ async def close_body(body: bytes | AsyncIterator[bytes]) -> None:
 def readable_type(response: Response) -> str:
     """Return the media type of what can be read; of what is in a content coding nobody here can say anything."""
     is_coded = (response.fields.get("content-encoding") or "identity").lower() != "identity"
-    return "" if is_coded else (response.fields.get("content-type") or "").lower()
+    return "" if is_coded else _media_type(response)
 
 
 def is_event_stream(response: Response) -> bool:
     """Whether there are events to be read in an answer."""
-    return readable_type(response).startswith("text/event-stream")
+    return readable_type(response).startswith(_EVENTS)
+
+
+def _media_type(response: Response) -> str:
+    return (response.fields.get("content-type") or "").lower()

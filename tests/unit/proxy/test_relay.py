@@ -26,13 +26,14 @@ def upper(exchange: Exchange, event: bytes) -> bytes:
     return event.replace(b"o", b"O")
 
 
-async def sent(body: bytes | AsyncIterator[bytes], record: Record, *hooks: Hook) -> Reader:
+async def sent(body: bytes | AsyncIterator[bytes], record: Record, *hooks: Hook, coding: bytes = b"") -> Reader:
     """Send a stream of a route of completions; return who read it."""
     reader, exchange = Reader(), make_exchange()
     exchange.route = RouteView("chat", (), {}, True, 0)
     writer = AnswerWriter(reader, is_head=False, version=(1, 1), is_kept=True)
     relay = Relay(exchange, record, writer, Chain("event", hooks))
-    await relay.send(Response(200, Fields([(b"Content-Type", b"text/event-stream")]), body))
+    coded = [(b"Content-Encoding", coding)] if coding else []
+    await relay.send(Response(200, Fields([(b"Content-Type", b"text/event-stream"), *coded]), body))
     return reader
 
 
@@ -59,3 +60,11 @@ def test_tokens_are_counted_but_not_of_what_a_cache_gave(is_hit: bool, tokens: i
     record.is_hit = is_hit
     asyncio.run(sent(pieces(), record))
     assert record.completion_tokens == tokens
+
+
+@pytest.mark.parametrize(("coding", "body"), [(b"", b"data: One\n\n"), (b"gzip", b"data: one\n\n")])
+def test_a_coded_stream_is_one_though_nobody_reads_it(coding: bytes, body: bytes) -> None:
+    record = Record(0.0)
+    reader = asyncio.run(sent(EVENTS[0], record, Hook("upper", upper, False), coding=coding))
+    assert reader.body == body
+    assert record.is_streamed
