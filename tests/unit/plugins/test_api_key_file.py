@@ -232,6 +232,7 @@ def test_the_file_is_watched_while_no_request_comes(path: Path) -> None:
 
 
 def test_a_failed_look_does_not_end_the_watch(path: Path) -> None:
+    before = watchers()
     plugin = make_plugin(keys_file=path, poll_s=0.01)
     heard, again, logger = Heard("trying again"), Heard("read again"), logging.getLogger(LOGGER)
     logger.addHandler(heard)
@@ -250,3 +251,5 @@ def test_a_failed_look_does_not_end_the_watch(path: Path) -> None:
         logger.removeHandler(again)
         logger.setLevel(logging.NOTSET)
         plugin.close()
+        for watcher in set(watchers()) - set(before):
+            watcher.join(10)  # what it still logs would be heard by the next test
